@@ -1,0 +1,151 @@
+//! What the nodes of a cluster share: its network, its SSH key, its known_hosts file.
+
+use std::fs::File;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use ipnet::Ipv4Net;
+
+use crate::files::{self, FileError};
+use crate::keys::{self, KeyError, KeyPair};
+use crate::name::Name;
+use crate::network::{self, Network, NetworkError};
+use crate::node::Node;
+use crate::state::StateDirs;
+
+/// A cluster's directory, and where things lie in it.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Its name.
+    pub name: Name,
+    /// Its directory.
+    pub dir: PathBuf,
+    /// Its network.
+    pub network: Network,
+}
+
+/// Why a cluster could not be read or made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// No node was ever started in it, or all were removed.
+    #[error("cluster {name} does not exist; `nodectl ls` lists the nodes of all clusters")]
+    Unknown {
+        /// The cluster.
+        name: Name,
+    },
+    /// Its network could not be planned.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// Its key could not be made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl Cluster {
+    /// Read a cluster.
+    ///
+    /// # Errors
+    /// When it does not exist.
+    pub fn load(dirs: &StateDirs, name: &Name) -> Result<Self, ClusterError> {
+        let dir = dirs.cluster(name);
+        let network = files::read_json(&dir.join("network.json"))?;
+        let network = network.ok_or_else(|| ClusterError::Unknown { name: name.clone() })?;
+        Ok(Cluster { name: name.clone(), dir, network })
+    }
+
+    /// Read a cluster, or make it: plan its network apart from the host's routes and from the other clusters'.
+    ///
+    /// # Errors
+    /// When no subnet is free, or the file system refuses.
+    pub fn ensure(dirs: &StateDirs, name: &Name) -> Result<Self, ClusterError> {
+        match Self::load(dirs, name) {
+            Err(ClusterError::Unknown { .. }) => {}
+            other => return other,
+        }
+        // Two clusters that are planned at the same time must not choose the same subnet.
+        let _planning = files::lock(&dirs.lock("subnets"))?;
+        let mut taken = network::host_subnets()?;
+        taken.extend(planned_subnets(dirs)?);
+        let cluster = Cluster { name: name.clone(), dir: dirs.cluster(name), network: Network::plan(name, &taken)? };
+        let conflist = cluster.network.conflist(&cluster.ipam_dir());
+        files::write_json(&cluster.conf_dir().join("10-nodes.conflist"), &conflist)?;
+        cluster.user_key()?;
+        // Last: a cluster whose network.json is there is whole.
+        files::write_json(&cluster.dir.join("network.json"), &cluster.network)?;
+        Ok(cluster)
+    }
+
+    /// Hold the right to change the cluster's nodes.
+    ///
+    /// # Errors
+    /// When the lock's file cannot be made.
+    pub fn lock(dirs: &StateDirs, name: &Name) -> Result<File, FileError> {
+        files::lock(&dirs.lock(&format!("cluster-{name}")))
+    }
+
+    /// Directory of the CNI configuration.
+    pub fn conf_dir(&self) -> PathBuf {
+        self.dir.join("net.d")
+    }
+
+    fn ipam_dir(&self) -> PathBuf {
+        self.dir.join("ipam")
+    }
+
+    /// The known_hosts file that pins all nodes of the cluster.
+    pub fn known_hosts(&self) -> PathBuf {
+        self.dir.join("ssh/known_hosts")
+    }
+
+    /// The key that logs in to every node as root.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn user_key(&self) -> Result<KeyPair, KeyError> {
+        keys::ensure(&self.dir.join("ssh/id_ed25519"), &format!("kubeadm-systemd {}", self.name))
+    }
+
+    /// The first address that no node of the cluster has.
+    ///
+    /// # Errors
+    /// When none is left.
+    pub fn free_address(&self, nodes: &[Node]) -> Result<Ipv4Addr, NetworkError> {
+        let taken: Vec<_> = nodes.iter().map(|node| node.address).collect();
+        self.network.free_address(&self.name, &taken)
+    }
+
+    /// Remove what the nodes shared, once there is no node left. What other tools keep in the directory stays.
+    ///
+    /// # Errors
+    /// When something cannot be removed.
+    pub fn remove(&self) -> Result<(), FileError> {
+        // First: from here on the cluster is not there, whatever else is.
+        let _ = std::fs::remove_file(self.dir.join("network.json"));
+        for part in ["net.d", "ipam", "ssh", "nodes"] {
+            files::remove_tree(&self.dir.join(part))?;
+        }
+        // Fails while another tool's files are in it, and then it should stay.
+        let _ = std::fs::remove_dir(&self.dir);
+        Ok(())
+    }
+}
+
+/// Names of all clusters that have a directory.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn names(dirs: &StateDirs) -> Result<Vec<Name>, FileError> {
+    Ok(files::entries(&dirs.clusters())?.iter().filter_map(|name| name.parse().ok()).collect())
+}
+
+fn planned_subnets(dirs: &StateDirs) -> Result<Vec<Ipv4Net>, FileError> {
+    let mut subnets = Vec::new();
+    for name in names(dirs)? {
+        let network: Option<Network> = files::read_json(&dirs.cluster(&name).join("network.json"))?;
+        subnets.extend(network.map(|network| network.subnet));
+    }
+    Ok(subnets)
+}

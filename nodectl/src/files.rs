@@ -1,0 +1,136 @@
+//! Files that other commands rely on: written whole or not at all, with the mode that they need, under a lock.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A file operation that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}", path.display())]
+pub struct FileError {
+    /// What was tried: "write", "read", "lock".
+    pub action: &'static str,
+    /// The file or directory.
+    pub path: PathBuf,
+    /// Why it failed.
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// For `map_err`: add what was tried on which path.
+    pub fn of<'p, E: Into<io::Error>>(
+        action: &'static str,
+        path: &'p Path,
+    ) -> impl FnOnce(E) -> FileError + use<'p, E> {
+        move |source| FileError { action, path: path.to_owned(), source: source.into() }
+    }
+}
+
+/// Write `content` to `path` by way of a temporary file beside it, synced: a power cut leaves the old file or the new.
+///
+/// # Errors
+/// When the file system refuses (full, read-only).
+pub fn write(path: &Path, content: impl AsRef<[u8]>, mode: u32) -> Result<(), FileError> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(parent).map_err(FileError::of("create", parent))?;
+    let attempt = || -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(parent)?;
+        file.write_all(content.as_ref())?;
+        file.as_file().set_permissions(Permissions::from_mode(mode))?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|e| e.error)?;
+        File::open(parent)?.sync_all()
+    };
+    attempt().map_err(FileError::of("write", path))
+}
+
+/// Write `value` as JSON, as [`write`] does.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), FileError> {
+    let mut json = serde_json::to_vec_pretty(value).map_err(FileError::of("write", path))?;
+    json.push(b'\n');
+    write(path, json, 0o600)
+}
+
+/// Read JSON; `None` when there is no such file.
+///
+/// # Errors
+/// When it cannot be read or is not such a value.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileError> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(FileError::of("read", path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FileError::of("read", path)(error)),
+    }
+}
+
+/// Names of the entries of a directory, sorted; empty when there is no such directory.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn entries(dir: &Path) -> Result<Vec<String>, FileError> {
+    let read = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(FileError::of("list", dir))?,
+    };
+    let mut names = Vec::new();
+    for entry in read {
+        let entry = entry.map_err(FileError::of("list", dir))?;
+        names.extend(entry.file_name().into_string());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Remove a directory and all below it; done when it is not there.
+///
+/// # Errors
+/// When something in it cannot be removed.
+pub fn remove_tree(dir: &Path) -> Result<(), FileError> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::of("remove", dir)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Take an exclusive lock; it is released when the returned file is dropped, and by the kernel when we are killed.
+///
+/// # Errors
+/// When the lock's file cannot be made.
+pub fn lock(path: &Path) -> Result<File, FileError> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(parent).map_err(FileError::of("create", parent))?;
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path);
+    let file = file.map_err(FileError::of("lock", path))?;
+    file.lock().map_err(FileError::of("lock", path))?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_written_with_its_mode_and_read_back() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a/b.json");
+        write_json(&path, &[1, 2]).expect("written");
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(read_json::<Vec<i32>>(&path).expect("read"), Some(vec![1, 2]));
+        assert_eq!(entries(&dir.path().join("a")).expect("listed"), ["b.json"], "no temporary file is left");
+    }
+
+    #[test]
+    fn what_is_not_there_is_none_or_empty() {
+        let dir = tempfile::tempdir().expect("a directory");
+        assert_eq!(read_json::<i32>(&dir.path().join("x")).expect("none"), None);
+        assert!(entries(&dir.path().join("x")).expect("empty").is_empty());
+        remove_tree(&dir.path().join("x")).expect("nothing to do");
+    }
+}

@@ -1,0 +1,188 @@
+//! A cluster's network on the host: a bridge of its own, made by CNI plugins from the file written here.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::command::{self, CommandError};
+use crate::name::Name;
+
+/// Subnets to choose from: /24s of this network. It is apart from kubeadm's Services (10.96.0.0/12), the usual pod
+/// networks (10.244.0.0/16, 192.168.0.0/16) and Docker's pools (172.17.0.0/16 and on).
+const POOL: &str = "10.200.0.0/16";
+
+/// A cluster's network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Network {
+    /// Name in the CNI configuration.
+    pub name: String,
+    /// Name of the bridge.
+    pub bridge: String,
+    /// The nodes' subnet; its first address is the host's.
+    pub subnet: Ipv4Net,
+}
+
+/// Why a network could not be planned.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    /// Every /24 of the pool overlaps something.
+    #[error("no free subnet: every /24 of {POOL} overlaps a route of this host or another cluster; see `ip route`")]
+    NoSubnet,
+    /// Every address of the subnet is taken.
+    #[error(
+        "no free address in {subnet}: its {nodes} addresses belong to nodes of cluster {cluster}; remove one with `nodectl rm`"
+    )]
+    NoAddress {
+        /// The subnet.
+        subnet: Ipv4Net,
+        /// How many nodes have one.
+        nodes: usize,
+        /// The cluster.
+        cluster: Name,
+    },
+    /// The host's routes could not be read.
+    #[error("cannot read the host's routes")]
+    Routes(#[source] CommandError),
+    /// They could be, but not understood.
+    #[error("cannot understand the output of `ip -json route`")]
+    RoutesFormat(#[source] serde_json::Error),
+}
+
+impl Network {
+    /// Plan the network of `cluster`, apart from the subnets in `taken`.
+    ///
+    /// # Errors
+    /// When no subnet is left.
+    pub fn plan(cluster: &Name, taken: &[Ipv4Net]) -> Result<Self, NetworkError> {
+        let pool: Ipv4Net = POOL.parse().expect("a constant network");
+        let mut subnets = pool.subnets(24).expect("24 is longer than 16");
+        let subnet = subnets.find(|candidate| !taken.iter().any(|t| overlap(t, candidate)));
+        Ok(Network {
+            name: format!("kubeadm-systemd-{cluster}"),
+            bridge: bridge_name(cluster),
+            subnet: subnet.ok_or(NetworkError::NoSubnet)?,
+        })
+    }
+
+    /// The first address that is neither the host's nor in `taken`.
+    ///
+    /// # Errors
+    /// When none is left.
+    pub fn free_address(&self, cluster: &Name, taken: &[Ipv4Addr]) -> Result<Ipv4Addr, NetworkError> {
+        let mut hosts = self.subnet.hosts().skip(1);
+        hosts.find(|host| !taken.contains(host)).ok_or_else(|| NetworkError::NoAddress {
+            subnet: self.subnet,
+            nodes: taken.len(),
+            cluster: cluster.clone(),
+        })
+    }
+
+    /// The host's own address on the bridge: the nodes' gateway.
+    pub fn gateway(&self) -> Ipv4Addr {
+        self.subnet.hosts().next().unwrap_or(self.subnet.network())
+    }
+
+    /// The CNI network configuration list (CNI specification, section 1). Addresses are recorded in `ipam_dir`.
+    pub fn conflist(&self, ipam_dir: &Path) -> Value {
+        json!({
+            // 1.0.0 is the newest version that Debian's plugins speak.
+            "cniVersion": "1.0.0",
+            "name": self.name,
+            "plugins": [{
+                "type": "bridge",
+                "bridge": self.bridge,
+                "isGateway": true,
+                "ipMasq": true,
+                "ipam": {
+                    "type": "host-local",
+                    "dataDir": ipam_dir,
+                    "ranges": [[{ "subnet": self.subnet, "gateway": self.gateway() }]],
+                    "routes": [{ "dst": "0.0.0.0/0" }],
+                },
+            }],
+        })
+    }
+}
+
+fn overlap(a: &Ipv4Net, b: &Ipv4Net) -> bool {
+    a.contains(b) || b.contains(a)
+}
+
+/// Interface names have at most 15 bytes (IFNAMSIZ less the NUL): long clusters' names end in a hash.
+fn bridge_name(cluster: &Name) -> String {
+    let name = cluster.as_str();
+    if name.len() <= 12 {
+        return format!("ks-{name}");
+    }
+    // FNV-1a: short, and the same in every build, which std's hasher does not promise.
+    let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    format!("ks-{}-{:06x}", &name[..5], hash & 0x00ff_ffff)
+}
+
+/// Every IPv4 destination that the host has a route to, but for the default route.
+///
+/// # Errors
+/// When `ip` is missing or fails.
+pub fn host_subnets() -> Result<Vec<Ipv4Net>, NetworkError> {
+    command::find("ip", "iproute2").map_err(NetworkError::Routes)?;
+    let mut ip = std::process::Command::new("ip");
+    ip.args(["-json", "-4", "route", "show", "table", "all"]);
+    let output = command::output(&mut ip).map_err(NetworkError::Routes)?;
+    let routes: Vec<Value> = serde_json::from_slice(&output.stdout).map_err(NetworkError::RoutesFormat)?;
+    Ok(routes.iter().filter_map(|route| destination(route["dst"].as_str()?)).collect())
+}
+
+fn destination(dst: &str) -> Option<Ipv4Net> {
+    dst.parse().ok().or_else(|| dst.parse::<Ipv4Addr>().ok().map(Ipv4Net::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(s: &str) -> Name {
+        s.parse().expect("a label")
+    }
+
+    #[test]
+    fn the_subnet_is_apart_from_the_hosts_routes() {
+        let taken = ["10.200.0.0/23", "10.200.2.7/32", "192.168.0.0/16"].map(|s| s.parse().expect("a network"));
+        let network = Network::plan(&name("dev"), &taken).expect("a subnet");
+        assert_eq!(network.subnet.to_string(), "10.200.3.0/24");
+        assert!(matches!(
+            Network::plan(&name("dev"), &["10.0.0.0/8".parse().expect("a network")]),
+            Err(NetworkError::NoSubnet)
+        ));
+    }
+
+    #[test]
+    fn addresses_are_given_in_order_until_none_is_left() {
+        let network = Network {
+            subnet: "10.200.0.0/29".parse().expect("a network"),
+            ..Network::plan(&name("dev"), &[]).expect("planned")
+        };
+        let mut taken = Vec::new();
+        while let Ok(address) = network.free_address(&name("dev"), &taken) {
+            taken.push(address);
+        }
+        assert_eq!(taken.first().map(ToString::to_string).as_deref(), Some("10.200.0.2"));
+        assert_eq!(taken.len(), 5, "8 less network, broadcast and the host's own");
+    }
+
+    #[test]
+    fn a_bridges_name_fits_into_an_interface_name() {
+        assert_eq!(bridge_name(&name("default")), "ks-default");
+        let (a, b) = (bridge_name(&name("development-a")), bridge_name(&name("development-b")));
+        assert_ne!(a, b);
+        assert_eq!(a.len(), 15);
+    }
+
+    #[test]
+    fn destinations_are_networks_or_single_addresses() {
+        assert_eq!(destination("10.0.0.1").map(|n| n.to_string()).as_deref(), Some("10.0.0.1/32"));
+        assert_eq!(destination("default"), None);
+    }
+}

@@ -1,0 +1,182 @@
+//! A node on disk: what is decided once, when it is made, and what is true of its running machine.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Map;
+
+use crate::cluster::Cluster;
+use crate::files::{self, FileError};
+use crate::name::Name;
+use crate::process::ProcessId;
+use crate::record::{NodeRecord, Role, Ssh, State};
+use crate::state::StateDirs;
+
+/// What is decided when a node is made: `node.json` in its directory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its name.
+    pub name: Name,
+    /// Its cluster.
+    pub cluster: Name,
+    /// Its place in the cluster.
+    pub role: Role,
+    /// Its address, kept over restarts.
+    pub address: Ipv4Addr,
+    /// Its image's name.
+    pub image: Name,
+    /// Directory of the image's build: `rootfs/` is the lower directory of its root.
+    pub generation: PathBuf,
+}
+
+/// What is true of a node's machine while it runs; kept in the run directory, where a reboot of the host clears it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// cnispawn, then systemd-nspawn: exec keeps the process.
+    pub supervisor: ProcessId,
+    /// The machine's own PID 1, as the host sees it.
+    pub leader: Option<ProcessId>,
+    /// The node's cgroup in each hierarchy, as /proc/PID/cgroup shows both: `memory`, `name=systemd`, `` for v2.
+    pub cgroups: BTreeMap<String, PathBuf>,
+    /// What its systemd last said.
+    pub state: State,
+}
+
+impl Node {
+    /// The machine's name on the host, unique over clusters: systemd-nspawn's, and its network namespace's.
+    pub fn machine_name(&self) -> String {
+        format!("{}.{}", self.name, self.cluster)
+    }
+
+    /// Its directory.
+    pub fn dir(&self, dirs: &StateDirs) -> PathBuf {
+        dirs.node(&self.cluster, &self.name)
+    }
+
+    /// Where its console's output goes.
+    pub fn console_log(&self, dirs: &StateDirs) -> PathBuf {
+        self.dir(dirs).join("console.log")
+    }
+
+    /// Hold the right to start or end its machine.
+    ///
+    /// # Errors
+    /// When the lock's file cannot be made.
+    pub fn lock(dirs: &StateDirs, cluster: &Name, node: &Name) -> Result<File, FileError> {
+        files::lock(&dirs.lock(&format!("node-{node}.{cluster}")))
+    }
+
+    /// Change what is known of its machine, if anything is.
+    ///
+    /// # Errors
+    /// When the record cannot be read or written.
+    pub fn update_machine(&self, dirs: &StateDirs, change: impl FnOnce(&mut Machine)) -> Result<(), FileError> {
+        let _lock = Self::lock(dirs, &self.cluster, &self.name)?;
+        if let Some(mut machine) = self.machine(dirs)? {
+            change(&mut machine);
+            files::write_json(&self.machine_path(dirs), &machine)?;
+        }
+        Ok(())
+    }
+
+    /// Read all nodes of a cluster, in the order of their names.
+    ///
+    /// # Errors
+    /// When a record cannot be read.
+    pub fn all(dirs: &StateDirs, cluster: &Name) -> Result<Vec<Self>, FileError> {
+        let mut nodes = Vec::new();
+        for name in files::entries(&dirs.nodes(cluster))? {
+            nodes.extend(files::read_json(&dirs.nodes(cluster).join(name).join("node.json"))?);
+        }
+        Ok(nodes)
+    }
+
+    /// Forbid to launch it: it is about to go. Its record stays until all else is gone, so that a removal that is cut
+    /// short can be taken up again.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn mark_removed(&self, dirs: &StateDirs) -> Result<(), FileError> {
+        files::write(&self.dir(dirs).join("removed"), "", 0o600)
+    }
+
+    /// Whether it is about to go.
+    pub fn is_removed(&self, dirs: &StateDirs) -> bool {
+        self.dir(dirs).join("removed").exists()
+    }
+
+    /// Write its record.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn save(&self, dirs: &StateDirs) -> Result<(), FileError> {
+        files::write_json(&self.dir(dirs).join("node.json"), self)
+    }
+
+    /// Path of what is known of its machine.
+    pub fn machine_path(&self, dirs: &StateDirs) -> PathBuf {
+        dirs.run.join("machines").join(format!("{}.json", self.machine_name()))
+    }
+
+    /// What is known of its machine; `None` when it was never started, or not since the host's reboot.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn machine(&self, dirs: &StateDirs) -> Result<Option<Machine>, FileError> {
+        files::read_json(&self.machine_path(dirs))
+    }
+
+    /// The record that goes through pipes.
+    ///
+    /// # Errors
+    /// When the machine's state cannot be read.
+    pub fn record(&self, dirs: &StateDirs, cluster: &Cluster) -> Result<NodeRecord, FileError> {
+        let machine = self.machine(dirs)?.filter(Machine::is_running);
+        Ok(NodeRecord {
+            name: self.name.clone(),
+            cluster: self.cluster.clone(),
+            role: self.role,
+            addresses: vec![IpAddr::V4(self.address)],
+            ssh: Ssh {
+                user: "root".to_owned(),
+                port: 22,
+                private_key: cluster.dir.join("ssh/id_ed25519"),
+                known_hosts: cluster.known_hosts(),
+            },
+            image: Some(self.image.clone()),
+            state: Some(machine.as_ref().map_or(State::Stopped, |machine| machine.state)),
+            pid: machine.and_then(|machine| machine.leader).map(|leader| leader.pid),
+            extra: Map::new(),
+        })
+    }
+}
+
+/// Whether /proc/PID/status shows two ids in `NSpid`, the inner one 1.
+fn is_namespaces_init(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    ids.is_some_and(|ids| ids.split_whitespace().skip(1).last() == Some("1"))
+}
+
+impl Machine {
+    /// Whether anything of it still runs.
+    pub fn is_running(&self) -> bool {
+        self.supervisor.is_alive() || self.leader.as_ref().is_some_and(ProcessId::is_alive)
+    }
+
+    /// The machine's PID 1: the one put down, or, when its start was cut short before that, the child of the
+    /// supervisor that is PID 1 in a namespace of its own.
+    pub fn find_leader(&self) -> Option<ProcessId> {
+        if let Some(leader) = self.leader.as_ref() {
+            return leader.is_alive().then(|| leader.clone());
+        }
+        let pid = self.supervisor.pid;
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+        let mut children = children.split_whitespace().filter_map(|child| child.parse().ok());
+        let leader = children.find(|child| is_namespaces_init(*child))?;
+        self.supervisor.is_alive().then(|| ProcessId::of(leader).ok())?
+    }
+}

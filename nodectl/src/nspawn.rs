@@ -1,0 +1,100 @@
+//! The arguments of systemd-nspawn for a node: pure planning.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::node::Node;
+use crate::state::StateDirs;
+
+/// Directories of a node that lie on the real file system: name in the node's directory, path in the node.
+/// An overlay's upper directory may not lie on an overlay, which is what containerd's snapshots need; etcd and kubelet
+/// want fsync and statfs of the real thing.
+pub const BINDS: [(&str, &str); 4] = [
+    ("containerd", "/var/lib/containerd"),
+    ("kubelet", "/var/lib/kubelet"),
+    ("etcd", "/var/lib/etcd"),
+    ("pod-logs", "/var/log/pods"),
+];
+
+/// Devices of the host that kubelet (/dev/kmsg, for its OOM watcher) and containerd (/dev/fuse) use.
+const DEVICES: [&str; 2] = ["/dev/kmsg", "/dev/fuse"];
+
+/// Where the node's root is mounted, in the machine's own mount namespace.
+pub fn root_dir(dirs: &StateDirs, node: &Node) -> PathBuf {
+    node.dir(dirs).join("root")
+}
+
+/// The arguments after those of cnispawn, which names the machine and its network namespace.
+pub fn args(dirs: &StateDirs, node: &Node) -> Vec<OsString> {
+    let mut args: Vec<OsString> = Vec::new();
+    args.push(joined("--directory=", &root_dir(dirs, node)));
+    args.push(format!("--hostname={}", node.name).into());
+    args.extend(
+        [
+            "--quiet",
+            // No machined and no systemd to ask for a scope: run in the cgroups that we are in.
+            "--register=no",
+            "--keep-unit",
+            // A node runs containers: it needs what a machine's root has. Not a boundary against root inside it.
+            "--capability=all",
+            "--system-call-filter=@keyring bpf",
+            "--private-users=no",
+            // Written into the upper directory by us.
+            "--resolv-conf=off",
+            "--timezone=off",
+            "--link-journal=no",
+            "--settings=no",
+            // READY=1 is sent when the node's own systemd says so, not when it has been started.
+            "--notify-ready=yes",
+        ]
+        .map(OsString::from),
+    );
+    for (source, target) in BINDS {
+        let mut bind = joined("--bind=", &node.dir(dirs).join(source));
+        bind.push(":");
+        bind.push(target);
+        args.push(bind);
+    }
+    for device in DEVICES.iter().filter(|device| Path::new(device).exists()) {
+        args.push(format!("--bind={device}").into());
+    }
+    args.push("--boot".into());
+    // systemd 256 and 257 boot on cgroup version 1 only when told so twice on their command line.
+    args.extend(["systemd.unified_cgroup_hierarchy=0", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"].map(OsString::from));
+    args
+}
+
+/// Environment of systemd-nspawn. kubelet and kube-proxy write sysctls; nspawn would mount /proc/sys read-only.
+pub const ENVIRONMENT: [(&str, &str); 1] = [("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "1")];
+
+fn joined(option: &str, path: &Path) -> OsString {
+    let mut arg = OsString::from(option);
+    arg.push(path);
+    arg
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_must_not_lie_on_the_overlay_is_bound_from_the_nodes_directory() {
+        let dirs = StateDirs { state: "/state".into(), run: "/run/x".into() };
+        let node = Node {
+            name: "node1".parse().expect("a label"),
+            cluster: "dev".parse().expect("a label"),
+            role: crate::record::Role::Worker,
+            address: [10, 200, 0, 2].into(),
+            image: "default".parse().expect("a label"),
+            generation: "/state/images/default/0".into(),
+        };
+        let args = args(&dirs, &node);
+        assert_eq!(args[0], "--directory=/state/clusters/dev/nodes/node1/root");
+        assert!(args.contains(&"--bind=/state/clusters/dev/nodes/node1/etcd:/var/lib/etcd".into()), "{args:?}");
+        let boot = args.iter().position(|arg| arg == "--boot").expect("boots");
+        assert!(
+            args[boot..].iter().skip(1).all(|arg| !arg.to_string_lossy().starts_with("--")),
+            "systemd's own arguments come last"
+        );
+    }
+}

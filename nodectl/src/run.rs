@@ -1,0 +1,154 @@
+//! From the command line to the verb that does the work.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, Write};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use clap::Parser;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::cli::{Cli, NodesArgs, Verb};
+use crate::cluster::Cluster;
+use crate::exec::{self, ExecError};
+use crate::files::FileError;
+use crate::launch::{self, LaunchError};
+use crate::logs::LogsError;
+use crate::ls::LsError;
+use crate::name::Name;
+use crate::node::Node;
+use crate::start::{self, StartError};
+use crate::state::StateDirs;
+use crate::stop::{self, How, StopError, say};
+use crate::{build, images, logs, ls};
+
+/// Why a verb failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not root.
+    #[error("nodectl must run as root: it makes namespaces, mounts and cgroups; try `sudo nodectl ...`")]
+    NotRoot,
+    /// The node does not exist.
+    #[error("node {node} of cluster {cluster} does not exist; `nodectl ls` lists those that do")]
+    Unknown {
+        /// The node.
+        node: Name,
+        /// Its cluster.
+        cluster: Name,
+    },
+    /// `build`.
+    #[error(transparent)]
+    Build(#[from] build::Error),
+    /// `images`.
+    #[error(transparent)]
+    Images(#[from] images::Error),
+    /// `start`.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// `stop` and `rm`.
+    #[error(transparent)]
+    Stop(#[from] StopError),
+    /// `ls`.
+    #[error(transparent)]
+    Ls(#[from] LsError),
+    /// `exec` and `shell`.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    /// `logs`.
+    #[error(transparent)]
+    Logs(#[from] LogsError),
+    /// `launch`.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Do what the command line says.
+///
+/// # Errors
+/// As the verb has them.
+pub fn run(cli: Cli, input: impl BufRead, output: impl Write) -> Result<(), Error> {
+    let dirs = &cli.dirs;
+    match cli.verb {
+        Verb::Images { json } => return Ok(images::print(dirs, json, output)?),
+        Verb::Ls(args) => return Ok(ls::run(&args, dirs, output)?),
+        _ => {}
+    }
+    if !nix::unistd::geteuid().is_root() {
+        return Err(Error::NotRoot);
+    }
+    match cli.verb {
+        Verb::Images { .. } | Verb::Ls(_) => {}
+        Verb::Build(args) => build::run(&args, dirs, output)?,
+        Verb::Start(args) => start::run(&args, dirs, input, output, &interrupted())?,
+        Verb::Stop { nodes, timeout } => {
+            let _lock = Cluster::lock(dirs, &nodes.cluster)?;
+            stop::stop(dirs, &selected(dirs, &nodes)?, How::PowerOff(Duration::from_secs(timeout)))?;
+        }
+        Verb::Rm(nodes) => {
+            let _lock = Cluster::lock(dirs, &nodes.cluster)?;
+            stop::remove(dirs, &nodes.cluster, &selected(dirs, &nodes)?, |line| say(&line))?;
+        }
+        Verb::Exec { cluster, node, command } => {
+            let node = find(dirs, &cluster, &node)?;
+            exec::run(dirs, &node, &command)?;
+        }
+        Verb::Shell { cluster, node } => {
+            let node = find(dirs, &cluster, &node)?;
+            exec::shell(dirs, &node)?;
+        }
+        Verb::Logs { cluster, logs } => {
+            let node = find(dirs, &cluster, &logs.node)?;
+            logs::run(dirs, &node, &logs)?;
+        }
+        Verb::Launch { cluster, node } => {
+            launch::network(dirs, &cluster, &node)?;
+        }
+    }
+    Ok(())
+}
+
+/// The second step of a launch: directories come from the environment, which the first step has set.
+///
+/// # Errors
+/// When the kernel refuses a mount or a cgroup.
+pub fn boot(node: &OsStr, args: Vec<OsString>) -> Result<(), LaunchError> {
+    #[derive(Parser)]
+    struct FromEnvironment {
+        #[command(flatten)]
+        dirs: StateDirs,
+    }
+    let dirs = FromEnvironment::parse_from(["nodectl"]).dirs;
+    launch::boot(&dirs, node, args).map(|never| match never {})
+}
+
+/// A flag that is set when the user asks us to stop. A second signal ends us at once.
+fn interrupted() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        // Only forbidden signals fail to register.
+        let _ = signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&flag));
+        let _ = signal_hook::flag::register(signal, Arc::clone(&flag));
+    }
+    flag
+}
+
+fn selected(dirs: &StateDirs, args: &NodesArgs) -> Result<Vec<Node>, Error> {
+    let nodes = Node::all(dirs, &args.cluster)?;
+    if args.all {
+        return Ok(nodes);
+    }
+    args.names.iter().map(|name| named(&nodes, &args.cluster, name)).collect()
+}
+
+fn find(dirs: &StateDirs, cluster: &Name, name: &Name) -> Result<Node, Error> {
+    named(&Node::all(dirs, cluster)?, cluster, name)
+}
+
+fn named(nodes: &[Node], cluster: &Name, name: &Name) -> Result<Node, Error> {
+    let found = nodes.iter().find(|node| node.name == *name);
+    found.cloned().ok_or_else(|| Error::Unknown { node: name.clone(), cluster: cluster.clone() })
+}

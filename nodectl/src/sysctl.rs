@@ -1,0 +1,85 @@
+//! Sysctls of the host that kubelet and the pod network need. Old values are kept, printed, and put back.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::files::{self, FileError};
+use crate::state::StateDirs;
+
+/// How a value must compare with the host's.
+enum Want {
+    Exactly(u64),
+    AtLeast(u64),
+}
+
+/// kubelet sets the first three itself (pkg/kubelet/cm, `setupKernelTunables`): from a node they land on the host, so
+/// that they are better set here, where the old values are known. Three nodes' systemds and containerds need more
+/// inotify instances than the default of 128.
+const WANTED: [(&str, Want); 6] = [
+    ("vm.overcommit_memory", Want::Exactly(1)),
+    ("kernel.panic", Want::Exactly(10)),
+    ("kernel.panic_on_oops", Want::Exactly(1)),
+    ("net.ipv4.ip_forward", Want::Exactly(1)),
+    ("fs.inotify.max_user_instances", Want::AtLeast(8192)),
+    ("fs.inotify.max_user_watches", Want::AtLeast(524_288)),
+];
+
+type Saved = BTreeMap<String, String>;
+
+fn saved_path(dirs: &StateDirs) -> PathBuf {
+    dirs.run.join("sysctls.json")
+}
+
+fn proc_path(name: &str) -> PathBuf {
+    Path::new("/proc/sys").join(name.replace('.', "/"))
+}
+
+fn read(name: &str) -> Result<String, FileError> {
+    let path = proc_path(name);
+    Ok(fs::read_to_string(&path).map_err(FileError::of("read", &path))?.trim().to_owned())
+}
+
+fn write(name: &str, value: &str) -> Result<(), FileError> {
+    let path = proc_path(name);
+    fs::write(&path, value).map_err(FileError::of("write", &path))
+}
+
+/// Set what is not set yet; `report` is told each change as a line.
+///
+/// # Errors
+/// When one cannot be read or written.
+pub fn apply(dirs: &StateDirs, mut report: impl FnMut(String)) -> Result<(), FileError> {
+    let _lock = files::lock(&dirs.lock("sysctls"))?;
+    let mut saved: Saved = files::read_json(&saved_path(dirs))?.unwrap_or_default();
+    for (name, want) in &WANTED {
+        let old = read(name)?;
+        let number = old.parse::<u64>().ok();
+        let new = match *want {
+            Want::Exactly(value) if number != Some(value) => value,
+            Want::AtLeast(value) if number.is_none_or(|number| number < value) => value,
+            _ => continue,
+        };
+        report(format!("sysctl {name} = {new} (was {old}; put back when the last node is removed)"));
+        saved.entry((*name).to_owned()).or_insert(old);
+        // Before the change: killed in between, we put back what is there anyway.
+        files::write_json(&saved_path(dirs), &saved)?;
+        write(name, &new.to_string())?;
+    }
+    Ok(())
+}
+
+/// Put back what [`apply`] changed; `report` is told each change as a line.
+///
+/// # Errors
+/// When one cannot be written.
+pub fn restore(dirs: &StateDirs, mut report: impl FnMut(String)) -> Result<(), FileError> {
+    let _lock = files::lock(&dirs.lock("sysctls"))?;
+    let path = saved_path(dirs);
+    let Some(saved) = files::read_json::<Saved>(&path)? else { return Ok(()) };
+    for (name, old) in &saved {
+        write(name, old)?;
+        report(format!("sysctl {name} = {old} (put back)"));
+    }
+    fs::remove_file(&path).map_err(FileError::of("remove", &path))
+}
