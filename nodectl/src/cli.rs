@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
@@ -85,6 +86,15 @@ pub enum Verb {
         /// The node
         #[arg(value_name = "NODE")]
         node: Name,
+    },
+    /// Print where, on this host, a program of a cluster's image is
+    Which {
+        /// The cluster
+        #[arg(long, value_name = "NAME", env = "KUBEADM_SYSTEMD_CLUSTER", default_value = "default")]
+        cluster: Name,
+        /// The program
+        #[arg(value_name = "PROGRAM")]
+        program: PathBuf,
     },
     /// Show a node's journal
     Logs {

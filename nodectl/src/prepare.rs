@@ -103,10 +103,10 @@ fn resolv_conf() -> Result<String, FileError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         other => other.map_err(FileError::of("read", path))?,
     };
-    if own.lines().any(is_loopback_server) {
-        if let Ok(real) = fs::read_to_string("/run/systemd/resolve/resolv.conf") {
-            return Ok(real);
-        }
+    if own.lines().any(is_loopback_server)
+        && let Ok(real) = fs::read_to_string("/run/systemd/resolve/resolv.conf")
+    {
+        return Ok(real);
     }
     let kept = own.lines().filter(|line| !is_loopback_server(line));
     Ok(kept.map(|line| format!("{line}\n")).collect())

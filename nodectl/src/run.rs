@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -36,6 +37,20 @@ pub enum Error {
         node: Name,
         /// Its cluster.
         cluster: Name,
+    },
+    /// The cluster has no node.
+    #[error("cluster {cluster} has no nodes; start some with `nodectl start`")]
+    NoNodes {
+        /// The cluster.
+        cluster: Name,
+    },
+    /// The image has no such program.
+    #[error("no {} in the image at {}", program.display(), rootfs.display())]
+    NoProgram {
+        /// The program.
+        program: PathBuf,
+        /// The image's root file system.
+        rootfs: PathBuf,
     },
     /// `build`.
     #[error(transparent)]
@@ -75,13 +90,14 @@ pub fn run(cli: Cli, input: impl BufRead, output: impl Write) -> Result<(), Erro
     match cli.verb {
         Verb::Images { json } => return Ok(images::print(dirs, json, output)?),
         Verb::Ls(args) => return Ok(ls::run(&args, dirs, output)?),
+        Verb::Which { cluster, program } => return which(dirs, &cluster, &program, output),
         _ => {}
     }
     if !nix::unistd::geteuid().is_root() {
         return Err(Error::NotRoot);
     }
     match cli.verb {
-        Verb::Images { .. } | Verb::Ls(_) => {}
+        Verb::Images { .. } | Verb::Ls(_) | Verb::Which { .. } => {}
         Verb::Build(args) => build::run(&args, dirs, output)?,
         Verb::Start(args) => start::run(&args, dirs, input, output, &interrupted())?,
         Verb::Stop { nodes, timeout } => {
@@ -108,6 +124,19 @@ pub fn run(cli: Cli, input: impl BufRead, output: impl Write) -> Result<(), Erro
             launch::network(dirs, &cluster, &node)?;
         }
     }
+    Ok(())
+}
+
+/// Print the path of a program in the image of the cluster's control plane.
+fn which(dirs: &StateDirs, cluster: &Name, program: &Path, mut output: impl Write) -> Result<(), Error> {
+    let nodes = Node::all(dirs, cluster)?;
+    let node = nodes.iter().min_by_key(|node| node.role);
+    let rootfs = node.map(|node| node.generation.join("rootfs"));
+    let rootfs = rootfs.ok_or_else(|| Error::NoNodes { cluster: cluster.clone() })?;
+    let found =
+        ["usr/bin", "usr/local/bin"].iter().map(|dir| rootfs.join(dir).join(program)).find(|path| path.is_file());
+    let found = found.ok_or_else(|| Error::NoProgram { program: program.to_owned(), rootfs })?;
+    writeln!(output, "{}", found.display()).map_err(FileError::of("write", Path::new("standard output")))?;
     Ok(())
 }
 

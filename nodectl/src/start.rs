@@ -160,10 +160,10 @@ pub fn run(
     let _lock = Cluster::lock(dirs, &args.cluster)?;
     let existing = Node::all(dirs, &args.cluster)?;
     let running = stop::running(dirs, &existing)?;
-    if let Some(node) = running.iter().find(|node| names.contains(&node.name)) {
-        if !args.allow_running {
-            return Err(StartError::Running { node: node.name.clone(), cluster: args.cluster.clone() });
-        }
+    if let Some(node) = running.iter().find(|node| names.contains(&node.name))
+        && !args.allow_running
+    {
+        return Err(StartError::Running { node: node.name.clone(), cluster: args.cluster.clone() });
     }
     let running: Vec<Name> = running.iter().map(|node| node.name.clone()).collect();
     let cluster = Cluster::ensure(dirs, &args.cluster)?;
