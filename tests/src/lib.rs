@@ -1,1 +1,7 @@
-//! x
+//! What the integration tests share: the binaries under test, and a picture of the host before and after.
+
+pub mod binary;
+pub mod host;
+
+pub use binary::bin;
+pub use host::HostState;
