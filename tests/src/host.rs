@@ -16,7 +16,7 @@ pub struct HostState {
 }
 
 impl HostState {
-    /// Network namespaces, links, mounts, packet filter rules, and every file below the directories `files_of` (an
+    /// Network namespaces, links, mounts, packet filter rules, cgroups, processes, sysctls, and every file below the directories `files_of` (an
     /// IPAM store, a CNI cache; one that does not exist is empty).
     ///
     /// # Panics
@@ -42,6 +42,9 @@ impl HostState {
         state.add("iptables", rules(&tool(&["iptables-save"])));
         state.add("ip6tables", rules(&tool(&["ip6tables-save"])));
         state.add("nft", nft_rules(&tool(&["nft", "list", "ruleset"])));
+        state.add("cgroup", cgroups());
+        state.add("process", processes());
+        state.add("sysctl", SYSCTLS.iter().map(|name| sysctl(name)));
         for dir in files_of {
             let mut files = Vec::new();
             walk(dir, &mut files);
@@ -106,6 +109,37 @@ fn tool(words: &[&str]) -> String {
 
 fn first_word(line: &str) -> &str {
     line.split_whitespace().next().unwrap_or_default()
+}
+
+/// Sysctls that nodes need otherwise than hosts have them.
+const SYSCTLS: [&str; 6] = [
+    "vm/overcommit_memory",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "net/ipv4/ip_forward",
+    "fs/inotify/max_user_instances",
+    "fs/inotify/max_user_watches",
+];
+
+fn sysctl(name: &str) -> String {
+    let value = fs::read_to_string(Path::new("/proc/sys").join(name)).expect("a sysctl");
+    format!("{name} = {}", value.trim())
+}
+
+/// Cgroups of nodes.
+fn cgroups() -> Vec<String> {
+    let tool = tool(&["find", "/sys/fs/cgroup", "-type", "d", "-path", "*/kubeadm-systemd*"]);
+    tool.lines().map(str::to_owned).collect()
+}
+
+/// Programs that only we run, by their names and ids; one that has ended and waits for its parent does not count.
+fn processes() -> Vec<String> {
+    const OURS: [&str; 8] =
+        ["systemd-nspawn", "cnispawn", "nodectl", "containerd", "kubelet", "kubeadm", "ansible-playbo", "ssh"];
+    let table = tool(&["ps", "-e", "-o", "pid=,stat=,comm="]);
+    let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+    let ours = rows.filter(|row| row.len() == 3 && !row[1].starts_with('Z') && OURS.contains(&row[2]));
+    ours.map(|row| format!("{} {}", row[0], row[2])).collect()
 }
 
 /// `7: veth1@if2: <...>` is veth1: numbers and peers differ from one moment to the next.

@@ -2,6 +2,8 @@
 
 pub mod binary;
 pub mod host;
+pub mod node;
 
 pub use binary::bin;
 pub use host::HostState;
+pub use node::Nodes;

@@ -1,0 +1,189 @@
+//! Nodes on the real kernel: started, used, stopped, killed, removed; and all the ways in which that is refused.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use nodectl::record::{NodeRecord, Role, State};
+use tests::{HostState, Nodes};
+
+/// Wait for something that another process does.
+fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn ssh(node: &NodeRecord, command: &str) -> String {
+    let known_hosts = format!("UserKnownHostsFile={}", node.ssh.known_hosts.display());
+    let mut ssh = Command::new("ssh");
+    ssh.args(["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", &known_hosts, "-i"]);
+    ssh.arg(&node.ssh.private_key).arg(format!("{}@{}", node.ssh.user, node.addresses[0])).arg(command);
+    let output = ssh.stdin(Stdio::null()).output().expect("ssh runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+#[test]
+fn a_node_boots_keeps_its_address_and_disk_over_a_restart_and_leaves_nothing() {
+    let host = HostState::capture(&[]);
+    let nodes = Nodes::new();
+    let started = nodes.start(&["node1"]);
+    let node = &started[0];
+    assert_eq!((node.role, node.state), (Role::ControlPlane, Some(State::Running)));
+    assert_eq!(ssh(node, "hostname"), "node1");
+    assert_eq!(nodes.ok(&["exec", "node1", "--", "systemctl", "is-system-running"]).trim(), "running");
+    let gateway = nodes.ok(&["exec", "node1", "--", "sh", "-c", "ip -4 route show default | cut -d' ' -f3"]);
+    nodes.ok(&["exec", "node1", "--", "ping", "-c1", "-W5", gateway.trim()]);
+    let status = nodes.nodectl(&["exec", "node1", "--", "sh", "-c", "exit 7"]).status().expect("nodectl runs");
+    assert_eq!(status.code(), Some(7), "the command's own status");
+    assert!(nodes.ok(&["logs", "node1", "--unit", "ssh"]).contains("Server listening"));
+    assert!(nodes.ok(&["logs", "node1", "--console"]).contains("node1 login:"));
+
+    nodes.ok(&["exec", "node1", "--", "touch", "/etc/kept"]);
+    nodes.ok(&["stop", "node1"]);
+    assert!(nodes.ok(&["ls"]).contains("stopped"));
+    assert!(nodes.ok(&["logs", "node1", "--unit", "ssh"]).contains("Server listening"), "of a stopped node");
+    let again = nodes.start(&["node1"]);
+    assert_eq!(again[0].addresses, node.addresses);
+    nodes.ok(&["exec", "node1", "--", "test", "-e", "/etc/kept"]);
+
+    nodes.ok(&["rm", "node1"]);
+    assert_eq!(nodes.ok(&["ls", "--json"]), "");
+    host.wait_unchanged();
+    assert!(!nodes.state_dir().join("clusters/default").exists());
+}
+
+#[test]
+fn what_cannot_be_started_is_refused_with_one_error_and_leaves_nothing() {
+    let host = HostState::capture(&[]);
+    let nodes = Nodes::new();
+    for (words, code, expected) in [
+        (&["start", "Node_1"][..], 2, "is not a DNS label"),
+        (&["start", "../x"], 2, "is not a DNS label"),
+        (&["start", "a", "b", "a"], 1, "node a is named twice"),
+        (&["start"], 2, "required"),
+        (&["start", "a", "--image", "nosuch"], 1, "nosuch"),
+        (&["exec", "a", "--", "true"], 1, "node a of cluster default does not exist"),
+        (&["stop", "a"], 1, "node a of cluster default does not exist"),
+    ] {
+        let message = nodes.refused(words, code);
+        assert!(message.contains(expected), "{words:?}: {message}");
+    }
+    let empty = nodes.nodectl(&["start", "a"]).output().expect("nodectl runs");
+    let message = String::from_utf8_lossy(&empty.stderr).into_owned();
+    assert!(message.contains("no image record on standard input"), "{message}");
+    host.assert_unchanged();
+    assert!(!nodes.state_dir().join("clusters").exists());
+}
+
+#[test]
+fn a_name_in_use_is_refused_and_the_running_node_is_left_alone() {
+    let nodes = Nodes::new();
+    let first = nodes.start(&["node1"]);
+    let message = nodes.refused(&["start", "node1", "node2"], 1);
+    assert!(message.contains("node node1 of cluster default is running already"), "{message}");
+    let again = nodes.start(&["node1", "--allow-running"]);
+    assert_eq!(again[0].pid, first[0].pid);
+    assert!(!nodes.node_dir("node2").exists());
+}
+
+#[test]
+fn a_node_that_does_not_come_up_is_undone_and_its_console_shown() {
+    let host = HostState::capture(&[]);
+    let nodes = Nodes::new();
+    // A plugin directory cannot be broken from here, a boot can: no time at all.
+    let message = nodes.refused(&["start", "node1", "--timeout", "0"], 1);
+    assert!(message.contains("node node1 was not up within 0 s: waited for READY=1"), "{message}");
+    assert!(message.contains("console.log"), "{message}");
+    host.wait_unchanged();
+    assert!(!nodes.node_dir("node1").exists());
+}
+
+#[test]
+fn an_interrupted_start_is_undone() {
+    let host = HostState::capture(&[]);
+    let nodes = Nodes::new();
+    let image = serde_json::to_string(&tests::node::image()).expect("a record");
+    let mut start = nodes.nodectl(&["start", "--count", "2"]);
+    let mut child = start.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("nodectl runs");
+    std::io::Write::write_all(&mut child.stdin.take().expect("piped"), image.as_bytes()).expect("written");
+    wait_for("the machine's record", || nodes.run_dir().join("machines/node2.default.json").exists());
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).expect("interrupted");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"), "{output:?}");
+    host.wait_unchanged();
+}
+
+/// Kill, in the middle of a start, whatever `victim` finds; then `rm --all` must leave nothing.
+fn killed_in_the_middle(victim: &str, find: impl Fn(&Nodes, i32) -> Option<i32>) {
+    let host = HostState::capture(&[]);
+    let nodes = Nodes::new();
+    let image = serde_json::to_string(&tests::node::image()).expect("a record");
+    let mut start = nodes.nodectl(&["start", "node1"]);
+    let mut child =
+        start.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("nodectl runs");
+    std::io::Write::write_all(&mut child.stdin.take().expect("piped"), image.as_bytes()).expect("written");
+    let nodectl = child.id().cast_signed();
+    let mut pid = None;
+    wait_for(victim, || {
+        pid = find(&nodes, nodectl);
+        pid.is_some()
+    });
+    kill(Pid::from_raw(pid.expect("found")), Signal::SIGKILL).expect("killed");
+    child.wait().expect("it ends");
+    nodes.ok(&["rm", "--all"]);
+    host.wait_unchanged();
+    assert!(!nodes.state_dir().join("clusters/default").exists());
+    // The address is free again, and so is the name.
+    let node = &nodes.start(&["node1"])[0];
+    assert!(node.addresses[0].to_string().ends_with(".2"), "{node:?}");
+}
+
+/// The process that nodectl has launched for node1, while it is the program `comm`.
+fn supervisor(nodes: &Nodes, comm: &str) -> Option<i32> {
+    let machine = fs::read(nodes.run_dir().join("machines/node1.default.json")).ok()?;
+    let machine: serde_json::Value = serde_json::from_slice(&machine).ok()?;
+    let pid = machine["supervisor"]["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok())?;
+    let now = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    (now.trim() == comm).then_some(pid)
+}
+
+#[test]
+fn kill_9_of_nodectl_in_the_middle_of_a_start_leaves_nothing_after_rm() {
+    killed_in_the_middle("nodectl", |nodes, nodectl| supervisor(nodes, "systemd-nspawn").map(|_| nodectl));
+}
+
+#[test]
+fn kill_9_of_nodectl_while_it_makes_the_node_leaves_nothing_after_rm() {
+    killed_in_the_middle("nodectl", |nodes, nodectl| nodes.node_dir("node1").join("upper").exists().then_some(nodectl));
+}
+
+#[test]
+fn kill_9_of_cnispawn_in_the_middle_of_a_start_leaves_nothing_after_rm() {
+    killed_in_the_middle("cnispawn", |nodes, _| supervisor(nodes, "cnispawn"));
+}
+
+#[test]
+fn kill_9_of_nspawn_in_the_middle_of_a_start_leaves_nothing_after_rm() {
+    killed_in_the_middle("systemd-nspawn", |nodes, _| supervisor(nodes, "systemd-nspawn"));
+}
+
+#[test]
+fn no_free_address_is_said_so() {
+    let nodes = Nodes::new();
+    nodes.start(&["node1"]);
+    // The subnet shrunk under the running node: its two addresses are the host's and node1's.
+    let path = nodes.state_dir().join("clusters/default/network.json");
+    let network = fs::read_to_string(&path).expect("a network");
+    fs::write(&path, network.replace(".0/24", ".0/30")).expect("written");
+    let message = nodes.refused(&["start", "node2"], 1);
+    assert!(message.contains("no free address in 10.200."), "{message}");
+    fs::write(&path, network).expect("written");
+}
