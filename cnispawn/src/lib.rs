@@ -1,1 +1,38 @@
-//! Placeholder.
+//! Give a systemd-nspawn container a network by CNI plugins, and take it away again however the container ends.
+//!
+//! [`cni`] speaks the CNI specification's protocol and knows nothing of containers. [`spawn`] makes a network namespace,
+//! has the plugins furnish it, and becomes systemd-nspawn; [`watch`] undoes it all when systemd-nspawn ends. What must
+//! be undone is put down in a [`record`] before it is done, so that a crash leaves nothing that [`heal`] cannot find.
+
+pub mod attach;
+pub mod cli;
+pub mod cni;
+pub mod dirs;
+pub mod files;
+pub mod gc;
+pub mod heal;
+pub mod link;
+pub mod lock;
+pub mod log;
+pub mod ls;
+pub mod name;
+pub mod netns;
+pub mod nspawn;
+pub mod orphan;
+pub mod process;
+pub mod record;
+pub mod spawn;
+pub mod standin;
+pub mod verb;
+pub mod watch;
+
+/// An error and all its causes, on one line.
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

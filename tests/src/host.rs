@@ -197,12 +197,14 @@ fn without_counters(rule: &str) -> String {
     kept.join(" ")
 }
 
+/// Files, but for those by which host-local remembers where it was: they hold no address.
 fn walk(dir: &Path, files: &mut Vec<String>) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
+        let name = entry.file_name();
         if path.is_dir() {
             walk(&path, files);
-        } else {
+        } else if name != "lock" && !name.to_string_lossy().starts_with("last_reserved_ip.") {
             files.push(path.display().to_string());
         }
     }

@@ -1,0 +1,145 @@
+//! cnitool's verbs: `add`, `check` and `del` for a network namespace that somebody else has made.
+
+use std::path::{Path, PathBuf};
+
+use nix::net::if_::if_nametoindex;
+use serde_json::Value;
+use sha2::{Digest, Sha512};
+
+use crate::cli::{AttachArgs, AttachmentArgs};
+use crate::cni::attachment::{self, Attachment, AttachmentError};
+use crate::cni::chain::ChainError;
+use crate::cni::discovery::{self, DiscoveryError};
+use crate::cni::{Chain, NetworkList, Plugins};
+use crate::dirs::Dirs;
+use crate::files::FileError;
+use crate::heal::LOCKED;
+use crate::lock::{Lock, LockError, Mode};
+use crate::netns::{self, NetnsError};
+
+/// Why a verb failed.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// There is an interface of this name already.
+    #[error("network namespace {} has an interface {if_name} already; `cnispawn del` it or choose another --ifname", netns.display())]
+    Exists {
+        /// The network namespace.
+        netns: PathBuf,
+        /// The interface.
+        if_name: String,
+    },
+    /// Not a network namespace.
+    #[error("{} is not a network namespace; make one with `ip netns add`", path.display())]
+    NoNetns {
+        /// The path.
+        path: PathBuf,
+    },
+    /// ADD failed, and so did DEL.
+    #[error("{add}\nand what it left could not be deleted: {del}")]
+    NotRolledBack {
+        /// The first failure.
+        add: String,
+        /// The second.
+        del: String,
+    },
+    /// A parameter is wrong.
+    #[error(transparent)]
+    Attachment(#[from] AttachmentError),
+    /// There is no such network.
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
+    /// A plugin failed.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The namespace could not be entered.
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
+    /// A lock was not given back.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// ADD, undone when it fails. Returns the result.
+///
+/// # Errors
+/// When a plugin fails, or the interface exists.
+pub fn add(args: &AttachArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -> Result<Value, AttachError> {
+    let (list, attachment) = plan(args, conf_dir)?;
+    let chain = Chain { list: &list, plugins, cache_dir: &dirs.cache_dir };
+    chain.check_programs()?;
+    // Looked for first: the DEL after a failed ADD would delete an interface that is not ours.
+    if !netns::exists(&attachment.netns) {
+        return Err(AttachError::NoNetns { path: attachment.netns });
+    }
+    let if_name = attachment.if_name.clone();
+    if netns::within(&attachment.netns, || Ok(if_nametoindex(if_name.as_str()).is_ok()))? {
+        return Err(AttachError::Exists { netns: attachment.netns, if_name });
+    }
+    let _lock = Lock::take(&dirs.network_lock(&list.name), Mode::Shared, LOCKED)?;
+    chain.add(&attachment).map_err(|add| match chain.del(&attachment) {
+        Ok(()) => add.into(),
+        Err(del) => AttachError::NotRolledBack { add: crate::error_chain(&add), del: crate::error_chain(&del) },
+    })
+}
+
+/// CHECK.
+///
+/// # Errors
+/// When a plugin finds a difference.
+pub fn check(args: &AttachArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -> Result<(), AttachError> {
+    let (list, attachment) = plan(args, conf_dir)?;
+    let _lock = Lock::take(&dirs.network_lock(&list.name), Mode::Shared, LOCKED)?;
+    Ok(Chain { list: &list, plugins, cache_dir: &dirs.cache_dir }.check(&attachment)?)
+}
+
+/// DEL.
+///
+/// # Errors
+/// When a plugin fails; the others have done theirs.
+pub fn del(args: &AttachArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -> Result<(), AttachError> {
+    let (list, attachment) = plan(args, conf_dir)?;
+    let _lock = Lock::take(&dirs.network_lock(&list.name), Mode::Exclusive, LOCKED)?;
+    Ok(Chain { list: &list, plugins, cache_dir: &dirs.cache_dir }.del(&attachment)?)
+}
+
+fn plan(args: &AttachArgs, conf_dir: &Path) -> Result<(NetworkList, Attachment), AttachError> {
+    let netns = std::path::absolute(&args.netns).map_err(FileError::of("resolve", &args.netns))?;
+    let attachment = attachment(&args.attachment, container_id(&netns), netns)?;
+    Ok((discovery::find(conf_dir, Some(&args.network))?, attachment))
+}
+
+/// The attachment that the command line describes.
+///
+/// # Errors
+/// When a parameter is wrong.
+pub fn attachment(args: &AttachmentArgs, container_id: String, netns: PathBuf) -> Result<Attachment, AttachmentError> {
+    attachment::check_if_name(&args.if_name)?;
+    Ok(Attachment {
+        container_id,
+        netns,
+        if_name: args.if_name.clone(),
+        args: attachment::parse_args(&args.args)?,
+        capability_args: attachment::parse_capability_args(&args.capability_args)?,
+    })
+}
+
+/// cnitool's container id of a network namespace: either tool can delete what the other has added.
+fn container_id(netns: &Path) -> String {
+    let hash = Sha512::digest(netns.as_os_str().as_encoded_bytes());
+    let hex: String = hash[..10].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("cnitool-{hex}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_container_id_is_cnitools() {
+        // printf /var/run/netns/testing | sha512sum
+        assert_eq!(container_id(Path::new("/var/run/netns/testing")), "cnitool-77383ca0a0715733ca6f");
+    }
+}

@@ -1,0 +1,132 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::cni::Plugins;
+use crate::dirs::Dirs;
+use crate::name::Name;
+
+/// Give a systemd-nspawn container a network by CNI plugins
+#[derive(Debug, Parser)]
+#[command(name = "cnispawn", version, max_term_width = 100)]
+pub struct Cli {
+    /// Directory with CNI network configurations
+    #[arg(long, global = true, value_name = "DIR", env = "NETCONFPATH", default_value = "/etc/cni/net.d")]
+    pub conf_dir: PathBuf,
+    /// Where plugins are.
+    #[command(flatten)]
+    pub plugins: Plugins,
+    /// Where things are kept.
+    #[command(flatten)]
+    pub dirs: Dirs,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make a network for a container and become systemd-nspawn; undo the network when it ends
+    Run(RunArgs),
+    /// Add a network namespace to a network, and print the result
+    Add(AttachArgs),
+    /// Check that a network namespace is as it was added
+    Check(AttachArgs),
+    /// Delete a network namespace from a network
+    Del(AttachArgs),
+    /// List containers
+    Ls {
+        /// Print a JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Undo what ended containers have left behind
+    Gc,
+    /// Wait for a container's end and undo its network
+    #[command(hide = true)]
+    Watch(WatchArgs),
+}
+
+/// What `cnispawn run` is asked.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// The container's name: DNS labels joined by dots
+    pub name: Name,
+    /// The network; the first of the configuration directory unless given
+    #[arg(long, value_name = "NET")]
+    pub network: Option<String>,
+    /// Program to execute in place of systemd-nspawn, with its arguments
+    #[arg(long, value_name = "PROGRAM", env = "CNISPAWN_EXEC", default_value = "systemd-nspawn")]
+    pub exec: PathBuf,
+    /// How to attach.
+    #[command(flatten)]
+    pub attachment: AttachmentArgs,
+    /// Arguments for systemd-nspawn
+    #[arg(last = true, value_name = "SYSTEMD-NSPAWN ARGUMENTS")]
+    pub nspawn: Vec<OsString>,
+}
+
+/// What `cnispawn add`, `check` and `del` are asked.
+#[derive(Debug, clap::Args)]
+pub struct AttachArgs {
+    /// The network
+    #[arg(value_name = "NET")]
+    pub network: String,
+    /// Path of the network namespace
+    pub netns: PathBuf,
+    /// How to attach.
+    #[command(flatten)]
+    pub attachment: AttachmentArgs,
+}
+
+/// The plugins' parameters.
+#[derive(Debug, clap::Args)]
+pub struct AttachmentArgs {
+    /// Name of the interface in the container
+    #[arg(long = "ifname", value_name = "NAME", env = "CNI_IFNAME", default_value = "eth0")]
+    pub if_name: String,
+    /// Arguments for the plugins: KEY=VALUE;KEY=VALUE
+    #[arg(long = "cni-args", value_name = "ARGS", env = "CNI_ARGS", default_value = "", hide_default_value = true)]
+    pub args: String,
+    /// Capability arguments for the plugins: a JSON object
+    #[arg(long = "cap-args", value_name = "JSON", env = "CAP_ARGS", default_value = "", hide_default_value = true)]
+    pub capability_args: String,
+}
+
+/// What a container's watcher is told.
+#[derive(Debug, clap::Args)]
+pub struct WatchArgs {
+    /// The container
+    pub name: Name,
+    /// Inherited descriptor of the container's process
+    #[arg(long)]
+    pub pidfd: i32,
+    /// Inherited descriptor of the container's lock
+    #[arg(long)]
+    pub lock: i32,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn everything_after_two_dashes_is_for_nspawn() {
+        let cli = Cli::try_parse_from(["cnispawn", "run", "--state-dir", "/s", "web", "--", "-D", "/x", "--conf-dir"]);
+        let cli = cli.expect("parses");
+        let Verb::Run(args) = cli.verb else { panic!("run") };
+        assert_eq!(args.nspawn, ["-D", "/x", "--conf-dir"]);
+        assert_eq!(cli.dirs.state_dir, PathBuf::from("/s"));
+    }
+}

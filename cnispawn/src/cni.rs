@@ -1,0 +1,18 @@
+//! The CNI specification's protocol, spoken as libcni speaks it: configuration, plugins, chains of them, and the cache.
+//!
+//! Configuration and results stay [`serde_json::Value`]s, so that fields that we don't know pass through.
+
+pub mod attachment;
+pub mod cache;
+pub mod chain;
+pub mod conf;
+pub mod discovery;
+mod execution;
+pub mod failure;
+pub mod plugin;
+pub mod version;
+
+pub use attachment::Attachment;
+pub use chain::Chain;
+pub use conf::NetworkList;
+pub use plugin::{Command, Plugins};

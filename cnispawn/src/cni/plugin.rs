@@ -1,0 +1,225 @@
+//! Find a plugin and execute it once (CNI specification, section 2).
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::attachment::{Attachment, join_args};
+use super::execution::Execution;
+use super::failure::{ErrorObject, PluginError, Tail};
+
+/// Where plugins are, and how long each may take.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
+#[serde(rename_all = "camelCase")]
+pub struct Plugins {
+    /// Directories with CNI plugins, separated by colons
+    #[arg(
+        long = "plugin-dir",
+        global = true,
+        value_name = "DIRS",
+        env = "CNI_PATH",
+        value_delimiter = ':',
+        default_value = "/opt/cni/bin:/usr/lib/cni:/usr/libexec/cni"
+    )]
+    pub dirs: Vec<PathBuf>,
+    /// Seconds after which a plugin is killed
+    #[arg(
+        long = "plugin-timeout",
+        global = true,
+        value_name = "SECONDS",
+        env = "CNISPAWN_PLUGIN_TIMEOUT",
+        default_value_t = 60
+    )]
+    pub timeout: u64,
+}
+
+/// CNI_COMMAND.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Make an interface.
+    Add,
+    /// Check that it is as it was made.
+    Check,
+    /// Remove it.
+    Del,
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Command::Add => "ADD",
+            Command::Check => "CHECK",
+            Command::Del => "DEL",
+        })
+    }
+}
+
+impl Plugins {
+    /// The path of a plugin.
+    ///
+    /// # Errors
+    /// When none of the directories has it.
+    pub fn find(&self, name: &str) -> Result<PathBuf, PluginError> {
+        // A name is not a path: it may not lead elsewhere.
+        let named = || self.dirs.iter().filter(|_| !name.contains('/')).map(|dir| dir.join(name));
+        let found = named().find(|path| path.is_file());
+        found.ok_or_else(|| PluginError::NotFound { name: name.to_owned(), dirs: self.dirs.clone() })
+    }
+
+    /// Execute a plugin to its end, with `conf` on its standard input. Returns what it printed.
+    ///
+    /// # Errors
+    /// When it is missing, fails or takes too long.
+    pub fn execute(
+        &self,
+        name: &str,
+        command: Command,
+        attachment: &Attachment,
+        conf: &Value,
+    ) -> Result<Vec<u8>, PluginError> {
+        let path = self.find(name)?;
+        let environment = self.environment(command, attachment);
+        let replay = replay(&path, &environment, conf);
+        tracing::debug!("{replay}");
+
+        let broken = |source| PluginError::Execute { path: path.clone(), source };
+        let mut run = Execution::start(&path, &environment, conf).map_err(broken)?;
+        let status = run.wait(Duration::from_secs(self.timeout)).map_err(broken)?;
+        let (stdout, stderr) = run.output().map_err(broken)?;
+        tracing::debug!("{name} {command}: {}", String::from_utf8_lossy(&stdout));
+
+        let name = name.to_owned();
+        let tail = Box::new(Tail { stderr: String::from_utf8_lossy(&stderr).trim_end().to_owned(), replay });
+        let Some(status) = status else {
+            return Err(PluginError::Timeout { name, command, seconds: self.timeout, tail });
+        };
+        if status.success() {
+            return Ok(stdout);
+        }
+        match serde_json::from_slice::<ErrorObject>(&stdout) {
+            Ok(error) => Err(PluginError::Reported { name, command, error: Box::new(error), tail }),
+            Err(_) => Err(PluginError::Failed { name, command, status, tail }),
+        }
+    }
+
+    /// Execute a plugin that prints a result.
+    ///
+    /// # Errors
+    /// As [`Plugins::execute`], and when it prints none.
+    pub fn execute_for_result(
+        &self,
+        name: &str,
+        command: Command,
+        attachment: &Attachment,
+        conf: &Value,
+    ) -> Result<Value, PluginError> {
+        let stdout = self.execute(name, command, attachment, conf)?;
+        let result = serde_json::from_slice(&stdout).ok().filter(Value::is_object);
+        result.ok_or_else(|| {
+            let replay = replay(Path::new(name), &self.environment(command, attachment), conf);
+            let stderr = format!("its standard output: {:?}", String::from_utf8_lossy(&stdout));
+            PluginError::NoResult { name: name.to_owned(), tail: Box::new(Tail { stderr, replay }) }
+        })
+    }
+
+    /// CNI specification, section 2, Parameters.
+    fn environment(&self, command: Command, attachment: &Attachment) -> Vec<(&'static str, OsString)> {
+        let path = std::env::join_paths(&self.dirs).unwrap_or_default();
+        vec![
+            ("CNI_COMMAND", command.to_string().into()),
+            ("CNI_CONTAINERID", attachment.container_id.clone().into()),
+            ("CNI_NETNS", attachment.netns.clone().into()),
+            ("CNI_IFNAME", attachment.if_name.clone().into()),
+            ("CNI_ARGS", join_args(&attachment.args).into()),
+            ("CNI_PATH", path),
+        ]
+    }
+}
+
+/// The same execution as a line for a shell.
+fn replay(path: &Path, environment: &[(&'static str, OsString)], conf: &Value) -> String {
+    // Assignments before the command: quoted whole, they would be the command.
+    let assignments: String = environment
+        .iter()
+        .map(|(name, value)| format!("{name}={} ", shell_words::quote(&value.to_string_lossy())))
+        .collect();
+    let (conf, path) = (conf.to_string(), path.to_string_lossy());
+    format!("printf %s {} | {assignments}{}", shell_words::quote(&conf), shell_words::quote(&path))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// A shell script as the plugin `x`, executed with ADD.
+    fn add(script: &str, timeout: u64) -> Result<Value, PluginError> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("x");
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("executable");
+        let plugins = Plugins { dirs: vec![dir.path().to_owned()], timeout };
+        let attachment = Attachment {
+            container_id: "web".into(),
+            netns: "/run/netns/web".into(),
+            if_name: "eth0".into(),
+            args: vec![("A".into(), "1".into()), ("B".into(), "2".into())],
+            capability_args: serde_json::Map::new(),
+        };
+        plugins.execute_for_result("x", Command::Add, &attachment, &json!({"name": "net", "it's": "quoted"}))
+    }
+
+    #[test]
+    fn a_plugin_reads_its_configuration_and_environment() {
+        let script = r#"printf '{"env": "%s", "stdin": %s}' "$CNI_COMMAND $CNI_CONTAINERID $CNI_NETNS $CNI_IFNAME $CNI_ARGS" "$(cat)""#;
+        let result = add(script, 10).expect("a result");
+        assert_eq!(
+            result,
+            json!({"env": "ADD web /run/netns/web eth0 A=1;B=2", "stdin": {"name": "net", "it's": "quoted"}})
+        );
+    }
+
+    #[test]
+    fn an_error_object_is_told_with_a_command_to_replay() {
+        let error = add(r#"echo '{"code": 11, "msg": "try", "details": "later"}'; exit 1"#, 10).expect_err("fails");
+        let text = error.to_string();
+        assert!(
+            text.starts_with("CNI plugin \"x\" failed to ADD: try: later (code 11)\n  to replay: printf %s "),
+            "{text}"
+        );
+        assert!(text.contains("| CNI_COMMAND=ADD CNI_CONTAINERID=web"), "{text}");
+    }
+
+    #[test]
+    fn without_an_error_object_status_and_last_lines_are_told() {
+        let text = add("echo no such thing >&2; exit 3", 10).expect_err("fails").to_string();
+        assert!(text.contains("with exit status: 3 and no error object\n  no such thing\n"), "{text}");
+        let text = add("kill -9 $$", 10).expect_err("fails").to_string();
+        assert!(text.contains("signal: 9"), "{text}");
+        let text = add("echo done", 10).expect_err("no result").to_string();
+        assert!(text.contains("printed no result") && text.contains("done"), "{text}");
+    }
+
+    #[test]
+    fn a_plugin_that_hangs_is_killed_with_its_children() {
+        let text = add("sleep 1000 & wait", 0).expect_err("killed").to_string();
+        assert!(text.contains("was killed: ADD took longer than 0 s"), "{text}");
+    }
+
+    #[test]
+    fn a_missing_plugin_is_told_with_where_it_was_looked_for() {
+        let plugins = Plugins { dirs: vec!["/nowhere".into(), "/else".into()], timeout: 1 };
+        let text = plugins.find("bridge").expect_err("missing").to_string();
+        assert!(text.starts_with("CNI plugin \"bridge\" not found in /nowhere, /else; install"), "{text}");
+        let plugins = Plugins { dirs: vec!["/".into()], timeout: 1 };
+        plugins.find("../etc/passwd").expect_err("not a name");
+    }
+}

@@ -1,0 +1,41 @@
+//! Where things are kept.
+
+use std::path::PathBuf;
+
+use crate::name::Name;
+
+/// Directories of our own and libcni's; moved together, two sets of containers don't know of each other.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Dirs {
+    /// Cache of results, shared with libcni
+    #[arg(long, global = true, value_name = "DIR", env = "CNISPAWN_CACHE_DIR", default_value = "/var/lib/cni")]
+    pub cache_dir: PathBuf,
+    /// Records of what must be undone; must survive a reboot, as the plugins' address stores do
+    #[arg(long, global = true, value_name = "DIR", env = "CNISPAWN_STATE_DIR", default_value = "/var/lib/cnispawn")]
+    pub state_dir: PathBuf,
+    /// Locks and the watchers' logs
+    #[arg(long, global = true, value_name = "DIR", env = "CNISPAWN_RUN_DIR", default_value = "/run/cnispawn")]
+    pub run_dir: PathBuf,
+}
+
+impl Dirs {
+    /// The records, one file for each container.
+    pub fn records(&self) -> PathBuf {
+        self.state_dir.join("containers")
+    }
+
+    /// The lock of a container, held while it is being set up, while it is watched, and while it is being undone.
+    pub fn container_lock(&self, name: &Name) -> PathBuf {
+        self.run_dir.join("containers").join(format!("{name}.lock"))
+    }
+
+    /// The lock of a network: shared for ADD, exclusive for DEL.
+    pub fn network_lock(&self, network: &str) -> PathBuf {
+        self.run_dir.join("networks").join(format!("{network}.lock"))
+    }
+
+    /// What a container's watcher has to say; gone when there was nothing.
+    pub fn watcher_log(&self, name: &Name) -> PathBuf {
+        self.run_dir.join("containers").join(format!("{name}.log"))
+    }
+}

@@ -1,0 +1,88 @@
+//! Files that are whole or absent, and whose errors name them.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// The file system refused.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}", path.display())]
+pub struct FileError {
+    action: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl FileError {
+    /// For `map_err`: what could not be done, and to which path.
+    pub fn of<E: Into<io::Error>>(action: &'static str, path: &Path) -> impl FnOnce(E) -> Self {
+        let path = path.to_owned();
+        move |source| FileError { action, path, source: source.into() }
+    }
+
+    /// Whether the path does not exist.
+    pub fn is_not_found(&self) -> bool {
+        self.source.kind() == io::ErrorKind::NotFound
+    }
+}
+
+/// Write a file that only its owner may read (mode 0600), such that after a power cut it is there whole or as before:
+/// fsync, rename, and fsync of the directory, without which the rename itself may be lost (fsync(2)).
+///
+/// # Errors
+/// When the file system refuses.
+pub fn write_durably(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    create_private_dir(dir)?;
+    // Hidden, so that a listing of the directory never sees a half-written file.
+    let mut file = tempfile::Builder::new().prefix(".").tempfile_in(dir).map_err(FileError::of("write in", dir))?;
+    let written = file.write_all(content).and_then(|()| file.as_file().sync_all());
+    written.map_err(FileError::of("write", path))?;
+    file.persist(path).map_err(|error| FileError::of("write", path)(error.error))?;
+    sync_dir(dir)
+}
+
+/// Make a directory and its parents, for the owner alone.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn create_private_dir(dir: &Path) -> Result<(), FileError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(FileError::of("create", dir))
+}
+
+/// Remove a file that may be gone already.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn remove_if_exists(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::of("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn sync_dir(dir: &Path) -> Result<(), FileError> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(FileError::of("sync", dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_written_file_is_private_and_alone() -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("new/file");
+        write_durably(&path, b"one")?;
+        write_durably(&path, b"two")?;
+        assert_eq!(fs::read(&path)?, b"two");
+        assert_eq!(fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(dir.path().join("new"))?.count(), 1, "no temporary file is left");
+        remove_if_exists(&path)?;
+        remove_if_exists(&path)?;
+        Ok(())
+    }
+}

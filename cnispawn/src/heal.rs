@@ -1,0 +1,231 @@
+//! Undo what a container has left behind, in the reverse order of its making.
+
+use std::io;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::cni::chain::ChainError;
+use crate::cni::conf::ConfError;
+use crate::cni::{Chain, NetworkList};
+use crate::dirs::Dirs;
+use crate::files::FileError;
+use crate::link;
+use crate::lock::{Lock, LockError, Mode};
+use crate::name::Name;
+use crate::netns::{self, NetnsError};
+use crate::orphan;
+use crate::process::end_all;
+use crate::record::{Record, RecordError, Recorded};
+use crate::standin;
+
+/// How long a plugin may go on that was executing when its cnispawn was killed; it may be in the middle of something.
+const PLUGIN_GRACE: Duration = Duration::from_secs(2);
+/// How long a killed process may take to be gone.
+const KILLED: Duration = Duration::from_secs(20);
+/// How long others may hold a lock: the time that a chain of slow plugins takes.
+pub const LOCKED: Duration = Duration::from_secs(180);
+/// How often DEL is tried.
+const ATTEMPTS: u32 = 5;
+/// The pause before the second time; each later one is twice as long.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long the kernel may take to remove a bridge's last port after its peer's namespace is gone.
+const PORTS_GONE: Duration = Duration::from_secs(2);
+
+/// Why something is left behind. What is not undone stays recorded, and is tried again by `run` and `gc`.
+#[derive(Debug, thiserror::Error)]
+pub enum HealError {
+    /// The container runs.
+    #[error("container {name} runs already, as process {pid}; choose another name or stop it")]
+    Running {
+        /// The container.
+        name: Name,
+        /// Its process.
+        pid: i32,
+    },
+    /// Processes survive SIGKILL: they hang in the kernel.
+    #[error("processes {pids:?} of container {name} do not end; look at /proc/{}/stack", pids[0])]
+    Unkillable {
+        /// The container.
+        name: Name,
+        /// The processes.
+        pids: Vec<i32>,
+    },
+    /// /proc could not be read.
+    #[error("cannot look for the processes of container {name}")]
+    Processes {
+        /// The container.
+        name: Name,
+        /// Why.
+        source: io::Error,
+    },
+    /// DEL failed, several times.
+    #[error("cannot detach container {name}")]
+    Del {
+        /// The container.
+        name: Name,
+        /// Why.
+        source: ChainError,
+    },
+    /// The bridge could not be deleted.
+    #[error("cannot delete the bridge {bridge}")]
+    Bridge {
+        /// The bridge.
+        bridge: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The record's configuration is not one.
+    #[error("the record of container {name} holds no network configuration")]
+    Conf {
+        /// The container.
+        name: Name,
+        /// Why.
+        source: ConfError,
+    },
+    /// The network namespace could not be removed.
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
+    /// The record could not be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A lock was not given back.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Take the container's lock, once nothing of an earlier container of this name is left.
+///
+/// # Errors
+/// When the container runs, or something cannot be undone.
+pub fn claim(dirs: &Dirs, name: &Name) -> Result<Lock, HealError> {
+    let path = dirs.container_lock(name);
+    let deadline = Instant::now() + LOCKED;
+    loop {
+        let lock = Lock::try_take(&path, Mode::Exclusive)?;
+        let record = Record::load(dirs, name)?;
+        if let Some(record) = record.as_ref().filter(|record| record.process.is_alive()) {
+            return Err(HealError::Running { name: name.clone(), pid: record.process.pid });
+        }
+        if let Some(lock) = lock {
+            record.map_or(Ok(()), |record| undo(dirs, &record))?;
+            return Ok(lock);
+        }
+        // Its watcher is at it, or another `run` or `gc`.
+        if Instant::now() > deadline {
+            return Err(LockError::Busy { path, waited: LOCKED }.into());
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Undo all that the record says. The caller holds the container's lock.
+///
+/// # Errors
+/// When something is left; the record is left too then.
+pub fn undo(dirs: &Dirs, record: &Record) -> Result<(), HealError> {
+    tracing::debug!("undoing container {}", record.name);
+    end_processes(record)?;
+    for recorded in record.attachments.iter().rev() {
+        detach(dirs, record, recorded)?;
+    }
+    netns::remove(&record.netns)?;
+    for recorded in record.attachments.iter().rev() {
+        remove_bridges(dirs, record, recorded)?;
+    }
+    Ok(record.remove(dirs)?)
+}
+
+/// End plugins that a killed cnispawn has left in the middle of ADD or DEL, then whatever is still in the container:
+/// systemd-nspawn, when killed itself, leaves the container's processes running.
+fn end_processes(record: &Record) -> Result<(), HealError> {
+    let name = || record.name.clone();
+    let unread = |source| HealError::Processes { name: name(), source };
+    let plugins = || orphan::plugins(record.name.as_str(), &record.netns);
+    let mut pids = end_all(plugins, PLUGIN_GRACE, KILLED).map_err(unread)?;
+    pids.extend(end_all(|| netns::processes(&record.netns), Duration::ZERO, KILLED).map_err(unread)?);
+    if pids.is_empty() { Ok(()) } else { Err(HealError::Unkillable { name: name(), pids }) }
+}
+
+/// DEL, before the namespace is removed: without it, the plugins free the address but leave their iptables rules.
+fn detach(dirs: &Dirs, record: &Record, recorded: &Recorded) -> Result<(), HealError> {
+    let list = list(record, recorded)?;
+    let attachment = &recorded.attachment;
+    let chain = Chain { list: &list, plugins: &recorded.plugins, cache_dir: &record.cache_dir };
+    if !netns::exists(&record.netns) {
+        // Gone by a reboot, or never made.
+        netns::create(&record.netns)?;
+    }
+    // Debian 12's bridge plugin fails when it removes iptables chains at the same time as another ("CHAIN_DEL failed
+    // (Device or resource busy)"): one at a time, and again if iptables was busy for other reasons.
+    let _lock = Lock::take(&dirs.network_lock(&list.name), Mode::Exclusive, LOCKED)?;
+    let mut attempt = 0;
+    loop {
+        if let Some(result) = chain.cached_result(attachment).filter(|_| standin::is_needed(&list))
+            && let Err(error) = standin::put(&record.netns, &attachment.if_name, &result)
+        {
+            tracing::warn!("{}; iptables rules may be left", crate::error_chain(&error));
+        }
+        match chain.del(attachment) {
+            Ok(()) => return Ok(()),
+            Err(error) if attempt + 1 < ATTEMPTS => tracing::debug!("DEL again after: {error}"),
+            Err(source) => return Err(HealError::Del { name: record.name.clone(), source }),
+        }
+        thread::sleep(PAUSE * 2_u32.pow(attempt));
+        attempt += 1;
+    }
+}
+
+/// Delete the bridges that the network's first container has made, after its last one.
+fn remove_bridges(dirs: &Dirs, record: &Record, recorded: &Recorded) -> Result<(), HealError> {
+    let list = list(record, recorded)?;
+    let _lock = Lock::take(&dirs.network_lock(&list.name), Mode::Exclusive, LOCKED)?;
+    let others = Record::all(dirs)?.into_iter().flatten().filter(|other| other.name != record.name);
+    if others.flat_map(|other| other.attachments).any(|other| other.list().is_ok_and(|other| other.name == list.name)) {
+        return Ok(());
+    }
+    for bridge in bridges(&list) {
+        if !recorded.bridges_before.contains(bridge) && link::is_bridge(bridge) && loses_ports(bridge) {
+            tracing::debug!("deleting the bridge {bridge}");
+            let bridge = bridge.to_owned();
+            link::delete_bridge(&bridge).map_err(|source| HealError::Bridge { bridge, source })?;
+        }
+    }
+    Ok(())
+}
+
+/// Bridges that the network's plugins make. Known from the configuration, since a killed ADD has no result; `cni0` is
+/// the bridge plugin's own default.
+fn bridges(list: &NetworkList) -> impl Iterator<Item = &str> {
+    let makers = list.plugins.iter().filter(|plugin| plugin["type"] == "bridge");
+    makers.map(|plugin| plugin.get("bridge").and_then(|name| name.as_str()).unwrap_or("cni0"))
+}
+
+/// Whether the bridge has no port, or none soon.
+fn loses_ports(bridge: &str) -> bool {
+    let deadline = Instant::now() + PORTS_GONE;
+    while link::has_ports(bridge) {
+        if Instant::now() > deadline {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    true
+}
+
+fn list(record: &Record, recorded: &Recorded) -> Result<NetworkList, HealError> {
+    recorded.list().map_err(|source| HealError::Conf { name: record.name.clone(), source })
+}
+
+/// The lock and the log of a container are of no use after its end.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn release(dirs: &Dirs, name: &Name, lock: Lock) -> Result<(), FileError> {
+    let log: PathBuf = dirs.watcher_log(name);
+    crate::files::remove_if_exists(&log)?;
+    lock.remove()
+}

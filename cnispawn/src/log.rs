@@ -1,0 +1,14 @@
+//! Lines for people who look for a fault: to standard error, chosen by `CNISPAWN_LOG` as tracing's filters are written.
+
+use tracing_subscriber::EnvFilter;
+
+/// The variable that says what is logged; warnings when it is unset.
+pub const VARIABLE: &str = "CNISPAWN_LOG";
+
+/// Log to standard error from now on.
+pub fn to_stderr() {
+    let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Fails only when a logger has been set before.
+    let _ = lines.without_time().with_target(false).with_ansi(false).try_init();
+}

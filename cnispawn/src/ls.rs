@@ -1,0 +1,98 @@
+//! List containers: a table for people, JSON Lines for programs.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use crate::cni::cache;
+use crate::dirs::Dirs;
+use crate::files::FileError;
+use crate::record::{Record, RecordError};
+use crate::standin::addresses;
+
+/// Why containers could not be listed.
+#[derive(Debug, thiserror::Error)]
+pub enum LsError {
+    /// A record could not be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The records could not be listed.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Standard output is closed or full.
+    #[error("cannot write to standard output")]
+    Output(#[from] io::Error),
+}
+
+/// Print the containers, running and dead.
+///
+/// # Errors
+/// When a record cannot be read.
+pub fn run(json: bool, dirs: &Dirs, mut output: impl Write) -> Result<(), LsError> {
+    let records = Record::all(dirs)?.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let rows: Vec<_> = records.iter().map(describe).collect();
+    if json {
+        rows.iter().try_for_each(|row| writeln!(output, "{row}"))?;
+    } else {
+        write!(output, "{}", table(&rows))?;
+    }
+    Ok(())
+}
+
+/// A container as programs read it: its first network's name beside those of all its addresses.
+fn describe(record: &Record) -> Value {
+    let (mut networks, mut ips) = (Vec::new(), Vec::new());
+    for recorded in &record.attachments {
+        let Ok(list) = recorded.list() else { continue };
+        let result = cache::load(&record.cache_dir, &list.name, &recorded.attachment).unwrap_or_default();
+        // "10.0.0.2/24" is the address and its network's prefix length.
+        ips.extend(addresses(&result).map(|ip| ip.split('/').next().unwrap_or(ip).to_owned()));
+        networks.push(list.name);
+    }
+    json!({
+        "name": record.name,
+        "network": networks.first(),
+        "addresses": ips,
+        "netns": record.netns,
+        "pid": record.process.pid,
+        "state": if record.process.is_alive() { "running" } else { "dead" },
+    })
+}
+
+fn table(rows: &[Value]) -> String {
+    let columns = ["name", "network", "addresses", "netns", "pid", "state"];
+    let cells = |row: &Value| columns.map(|column| cell(&row[column]));
+    let rows: Vec<_> = [columns.map(str::to_uppercase)].into_iter().chain(rows.iter().map(cells)).collect();
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or_default();
+    let widths: Vec<_> = (0..columns.len()).map(width).collect();
+    let line = |row: &[String; 6]| {
+        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".into(),
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(cell).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let row = json!({"name": "web", "network": "a", "addresses": ["10.0.0.2", "fd00::2"], "netns": "/run/netns/web",
+            "pid": 7, "state": "running"});
+        assert_eq!(
+            table(&[row]),
+            "NAME  NETWORK  ADDRESSES         NETNS           PID  STATE\n\
+             web   a        10.0.0.2,fd00::2  /run/netns/web  7    running\n"
+        );
+    }
+}

@@ -1,0 +1,126 @@
+//! Create a network namespace, keep it alive at a path as ip-netns(8) does, enter it, and remove it.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::statfs::{NSFS_MAGIC, statfs};
+
+use crate::files;
+use crate::link;
+use crate::process;
+
+/// Where ip-netns(8) keeps them, so that `ip netns` shows ours too.
+const DIR: &str = "/run/netns";
+
+/// A network namespace could not be made, entered or removed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} network namespace {}", path.display())]
+pub struct NetnsError {
+    action: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl NetnsError {
+    fn of<E: Into<io::Error>>(action: &'static str, path: &Path) -> impl FnOnce(E) -> Self {
+        let path = path.to_owned();
+        move |source| NetnsError { action, path, source: source.into() }
+    }
+}
+
+/// The path of the network namespace of a container.
+pub fn path(name: &str) -> PathBuf {
+    Path::new(DIR).join(name)
+}
+
+/// Whether a network namespace is at `path`. An empty file may be left there by a reboot.
+pub fn exists(path: &Path) -> bool {
+    statfs(path).is_ok_and(|stat| stat.filesystem_type() == NSFS_MAGIC)
+}
+
+/// Create a network namespace at `path`, with its loopback up.
+///
+/// # Errors
+/// When the kernel refuses; nothing is left then.
+pub fn create(path: &Path) -> Result<(), NetnsError> {
+    let made = share_dir().and_then(|()| File::create(path).map(drop)).and_then(|()| {
+        // A namespace belongs to a thread: ours stays where it is.
+        let target = path.to_owned();
+        in_thread(move || {
+            unshare(CloneFlags::CLONE_NEWNET)?;
+            link::set_up("lo")?;
+            mount(Some("/proc/thread-self/ns/net"), &target, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
+            Ok(())
+        })
+    });
+    made.map_err(|error| {
+        let _ = remove(path);
+        NetnsError::of("create", path)(error)
+    })
+}
+
+/// Make the directory a shared mount point, as ip-netns(8) does: what is mounted and unmounted below it is seen in
+/// mount namespaces that were made in the meantime.
+fn share_dir() -> io::Result<()> {
+    fs::create_dir_all(DIR)?;
+    let share = || mount(None::<&str>, DIR, None::<&str>, MsFlags::MS_SHARED | MsFlags::MS_REC, None::<&str>);
+    match share() {
+        // Not a mount point yet.
+        Err(nix::Error::EINVAL) => {
+            mount(Some(DIR), DIR, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)?;
+            Ok(share()?)
+        }
+        result => Ok(result?),
+    }
+}
+
+/// Unmount and remove; whatever of it is gone already is fine.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn remove(path: &Path) -> Result<(), NetnsError> {
+    while exists(path) {
+        umount2(path, MntFlags::MNT_DETACH).map_err(NetnsError::of("unmount", path))?;
+    }
+    files::remove_if_exists(path).map_err(|error| NetnsError::of("remove", path)(io::Error::other(error)))
+}
+
+/// Run `work` in the network namespace at `path`.
+///
+/// # Errors
+/// When it cannot be entered, or `work` fails.
+pub fn within<T: Send>(path: &Path, work: impl FnOnce() -> io::Result<T> + Send) -> Result<T, NetnsError> {
+    let entered = File::open(path).and_then(|netns| {
+        in_thread(move || {
+            setns(netns, CloneFlags::CLONE_NEWNET)?;
+            work()
+        })
+    });
+    entered.map_err(NetnsError::of("enter", path))
+}
+
+/// The processes that are in the network namespace at `path`.
+///
+/// # Errors
+/// When /proc cannot be read.
+pub fn processes(path: &Path) -> io::Result<Vec<i32>> {
+    let Some(netns) = identity(path).filter(|_| exists(path)) else { return Ok(Vec::new()) };
+    let mut pids = process::all()?;
+    // A zombie has no namespaces any more; its link cannot be followed.
+    pids.retain(|pid| identity(Path::new(&format!("/proc/{pid}/ns/net"))) == Some(netns));
+    Ok(pids)
+}
+
+/// A namespace is told by the device and inode number of its file (namespaces(7)).
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+fn in_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    thread::scope(|scope| scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+}

@@ -1,0 +1,166 @@
+//! What must be undone for a container, put down before it is done.
+//!
+//! A record outlives a power cut, because the plugins' own stores do: host-local keeps a container's address in a file.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cni::conf::ConfError;
+use crate::cni::{Attachment, NetworkList, Plugins};
+use crate::dirs::Dirs;
+use crate::files::{self, FileError};
+use crate::name::Name;
+use crate::process::Process;
+
+/// A container that has, is getting, or has had a network.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// The container.
+    pub name: Name,
+    /// The process that is cnispawn and then systemd-nspawn.
+    pub process: Process,
+    /// The network namespace's path.
+    pub netns: PathBuf,
+    /// Where results are cached.
+    pub cache_dir: PathBuf,
+    /// Its attachments to networks, in ADD's order.
+    pub attachments: Vec<Recorded>,
+}
+
+/// An attachment with all that DEL needs: the configuration may change or go while the container runs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recorded {
+    /// The configuration list, as it was at ADD.
+    pub conf: String,
+    /// The parameters.
+    pub attachment: Attachment,
+    /// Where the plugins are.
+    pub plugins: Plugins,
+    /// The host's bridges before this network was first used; any that it has now and is not among them is ours.
+    pub bridges_before: BTreeSet<String>,
+}
+
+/// A record that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// It is damaged.
+    #[error("record {} is damaged; look at `ip netns`, then remove it", path.display())]
+    Format {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl Recorded {
+    /// The network's configuration.
+    ///
+    /// # Errors
+    /// When the record was written by something else.
+    pub fn list(&self) -> Result<NetworkList, ConfError> {
+        NetworkList::parse(&self.conf)
+    }
+}
+
+impl Record {
+    fn path(dirs: &Dirs, name: &Name) -> PathBuf {
+        dirs.records().join(format!("{name}.json"))
+    }
+
+    /// The record of a container, if there is one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn load(dirs: &Dirs, name: &Name) -> Result<Option<Self>, RecordError> {
+        read(&Self::path(dirs, name))
+    }
+
+    /// All records, by name.
+    ///
+    /// # Errors
+    /// When the directory cannot be read. A record that cannot be read is an error in its place.
+    pub fn all(dirs: &Dirs) -> Result<Vec<Result<Self, RecordError>>, FileError> {
+        let dir = dirs.records();
+        let entries = match fs::read_dir(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => {
+                entries.and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(FileError::of("read", &dir))?
+            }
+        };
+        let mut paths: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
+        // Temporary files are hidden and have no extension.
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+        paths.sort();
+        Ok(paths.iter().filter_map(|path| read(path).transpose()).collect())
+    }
+
+    /// Write the record and wait until the disk has it.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn write(&self, dirs: &Dirs) -> Result<(), FileError> {
+        let path = Self::path(dirs, &self.name);
+        let text = serde_json::to_vec_pretty(self).map_err(FileError::of("write", &path))?;
+        files::write_durably(&path, &text)
+    }
+
+    /// Remove the record: nothing is left to undo.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn remove(&self, dirs: &Dirs) -> Result<(), FileError> {
+        files::remove_if_exists(&Self::path(dirs, &self.name))
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Record>, RecordError> {
+    let text = match fs::read(path) {
+        // Undone in the meantime.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(FileError::of("read", path))?,
+    };
+    let record = serde_json::from_slice(&text);
+    record.map(Some).map_err(|source| RecordError::Format { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_read_back_and_a_damaged_one_is_named() -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let dirs = Dirs {
+            cache_dir: dir.path().join("cache"),
+            state_dir: dir.path().join("state"),
+            run_dir: dir.path().join("run"),
+        };
+        assert!(Record::all(&dirs)?.is_empty());
+        let record = Record {
+            name: "web".parse()?,
+            process: Process::current()?,
+            netns: "/run/netns/web".into(),
+            cache_dir: dirs.cache_dir.clone(),
+            attachments: Vec::new(),
+        };
+        record.write(&dirs)?;
+        fs::write(dirs.records().join("bad.json"), "{")?;
+        let all = Record::all(&dirs)?;
+        let [Err(bad), Ok(web)] = all.as_slice() else { panic!("{all:?}") };
+        assert!(bad.to_string().contains("state/containers/bad.json is damaged"), "{bad}");
+        assert_eq!(web.process, record.process);
+        record.remove(&dirs)?;
+        assert!(Record::load(&dirs, &record.name)?.is_none());
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! From the command line to the verb that does the work.
+
+use std::io::{self, Write};
+
+use crate::attach::{self, AttachError};
+use crate::cli::{Cli, Verb};
+use crate::gc::{self, GcError};
+use crate::ls::{self, LsError};
+use crate::spawn::{self, SpawnError};
+use crate::watch::{self, WatchError};
+
+/// Why a verb failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not root.
+    #[error("cnispawn must run as root: it makes namespaces and mounts; try `sudo cnispawn ...`")]
+    NotRoot,
+    /// `run`.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// `add`, `check` and `del`.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// `ls`.
+    #[error(transparent)]
+    Ls(#[from] LsError),
+    /// `gc`.
+    #[error(transparent)]
+    Gc(#[from] GcError),
+    /// `watch`.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
+    /// Standard output is closed or full.
+    #[error("cannot write to standard output")]
+    Output(#[from] io::Error),
+}
+
+impl Error {
+    /// 2 when the command line cannot work as it is written, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Spawn(error) if error.is_usage() => 2,
+            Error::Attach(AttachError::Attachment(_)) => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// Do what the command line says.
+///
+/// # Errors
+/// As the verb has them.
+pub fn run(cli: Cli, mut output: impl Write) -> Result<(), Error> {
+    let dirs = &cli.dirs;
+    if !nix::unistd::geteuid().is_root() {
+        return Err(Error::NotRoot);
+    }
+    match &cli.verb {
+        Verb::Run(args) => spawn::run(args, &cli.conf_dir, &cli.plugins, dirs).map(|never| match never {})?,
+        Verb::Add(args) => {
+            let result = attach::add(args, &cli.conf_dir, &cli.plugins, dirs)?;
+            writeln!(output, "{result:#}")?;
+        }
+        Verb::Check(args) => attach::check(args, &cli.conf_dir, &cli.plugins, dirs)?,
+        Verb::Del(args) => attach::del(args, &cli.conf_dir, &cli.plugins, dirs)?,
+        Verb::Ls { json } => ls::run(*json, dirs, output)?,
+        Verb::Gc => gc::run(dirs)?,
+        Verb::Watch(args) => watch::run(args, dirs)?,
+    }
+    Ok(())
+}
