@@ -1,13 +1,157 @@
-//! STUB by lead until the real one is written: overwrite me.
+//! Build a node image: a root file system with Kubernetes in it, and an image store with what kubeadm wants.
+//!
+//! Every step's result is named by the digest of all that goes into it, and kept: what is there already is not made
+//! again. A build with nothing changed is the same walk through the steps, with nothing to do in any of them.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+
+use crate::files::{self, FileError};
+use crate::name::Name;
+use crate::record::{self, RecordError};
 use crate::state::StateDirs;
-/// Args.
+
+pub mod archives;
+pub mod base;
+pub mod child;
+pub mod context;
+pub mod digest;
+pub mod generation;
+pub mod go;
+pub mod oci;
+pub mod pause;
+pub mod progress;
+pub mod rootfs;
+pub mod source;
+pub mod store;
+pub mod supply;
+pub mod tools;
+pub mod wanted;
+
+pub use context::Context;
+use source::Source;
+
+/// Kubernetes' own programs.
+pub const PROGRAMS: [&str; 7] =
+    ["kubeadm", "kubelet", "kubectl", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"];
+
+/// containerd's programs.
+pub const CONTAINERD_PROGRAMS: [&str; 3] = ["containerd", "containerd-shim-runc-v2", "ctr"];
+
+/// The CNI plugins that the pod network and others use: kind and name.
+pub const CNI_PROGRAMS: [(&str, &str); 10] = [
+    ("main", "bridge"),
+    ("main", "host-device"),
+    ("main", "loopback"),
+    ("main", "ptp"),
+    ("ipam", "host-local"),
+    ("ipam", "static"),
+    ("meta", "bandwidth"),
+    ("meta", "firewall"),
+    ("meta", "portmap"),
+    ("meta", "tuning"),
+];
+
+/// A program, and the digest that names its content.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Digest of the content, or of all that it was made from.
+    pub key: String,
+}
+
+/// Programs by their names.
+pub type Programs = BTreeMap<&'static str, Program>;
+
+/// This machine's architecture, in Go's and OCI's words.
+pub fn arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// What to build.
 #[derive(Clone, Debug, clap::Args)]
-pub struct BuildArgs {}
-/// Error.
+pub struct BuildArgs {
+    /// Name of the image
+    #[arg(long, value_name = "NAME", env = "KUBEADM_SYSTEMD_IMAGE", default_value = "default")]
+    pub image: Name,
+    /// Where Kubernetes comes from: auto:VERSION, release:VERSION, go:VERSION or dir:PATH
+    ///
+    /// release: upstream's published binaries and images. go: built from Go modules by this machine's Go toolchain.
+    /// dir: a checkout of Kubernetes. auto: release, or where that cannot be reached go.
+    #[arg(
+        long,
+        value_name = "SOURCE",
+        env = "KUBEADM_SYSTEMD_KUBERNETES",
+        default_value_t = Source::Auto(source::pinned()),
+        verbatim_doc_comment
+    )]
+    pub kubernetes: Source,
+    /// Debian mirror to install the node's operating system from, instead of the one that mmdebstrap knows
+    #[arg(long, value_name = "URL", env = "KUBEADM_SYSTEMD_DEBIAN_MIRROR")]
+    pub debian_mirror: Option<String>,
+    /// Where upstream's releases are
+    #[arg(long, value_name = "URL", env = "KUBEADM_SYSTEMD_RELEASE_URL", default_value = "https://dl.k8s.io/release")]
+    pub release_url: String,
+}
+
+/// Why an image could not be built.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct Error(#[from] crate::files::FileError);
-/// Run.
-pub fn run(_args: &BuildArgs, _dirs: &StateDirs, _output: impl std::io::Write) -> Result<(), Error> {
-    Ok(())
+pub enum Error {
+    /// The host lacks something.
+    #[error(transparent)]
+    Tools(#[from] tools::ToolsError),
+    /// The operating system could not be installed.
+    #[error(transparent)]
+    Base(#[from] base::BaseError),
+    /// Kubernetes could not be had.
+    #[error(transparent)]
+    Supply(#[from] supply::SupplyError),
+    /// The image could not be put together.
+    #[error(transparent)]
+    Generation(#[from] generation::GenerationError),
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The record could not be printed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Build what `args` asks for and print the image's record.
+///
+/// # Errors
+/// When anything is wrong: an image of that name is as it was before.
+pub fn run(args: &BuildArgs, dirs: &StateDirs, output: impl Write) -> Result<(), Error> {
+    let source = args.kubernetes.clone().decide(&args.release_url);
+    tools::check(&source)?;
+    let _lock = lock(dirs)?;
+    let cx = Context::begin(dirs)?;
+    let base = base::build(&cx, args.debian_mirror.as_deref())?;
+    let supplies = supply::obtain(&cx, args, &source, &base)?;
+    let record = generation::build(
+        &cx,
+        &generation::Inputs {
+            image: &args.image,
+            kubernetes: supplies.version.to_string(),
+            source: source.to_string(),
+            base: &base,
+            programs: &supplies.programs,
+            supplies: &supplies.images,
+            pause: &supplies.pause,
+        },
+    )?;
+    cx.end()?;
+    Ok(record::write(output, &record)?)
+}
+
+/// One build at a time: they share the cache.
+fn lock(dirs: &StateDirs) -> Result<std::fs::File, FileError> {
+    let path = dirs.lock("build");
+    files::lock(&path)
 }

@@ -1,17 +1,73 @@
-//! STUB by lead until the real one is written: overwrite me. Must have `load`, `print`, `Error`.
-use crate::{files, name::Name, record::ImageRecord, state::StateDirs};
-/// Error.
+//! The images that have been built: find one, list all.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use crate::files::{self, FileError};
+use crate::name::Name;
+use crate::record::{self, ImageRecord, RecordError};
+use crate::state::StateDirs;
+use crate::table;
+
+/// Why an image could not be had.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct Error(#[from] crate::files::FileError);
-/// Load.
-pub fn load(dirs: &StateDirs, image: &Name) -> Result<ImageRecord, Error> {
-    let found = files::read_json(&dirs.image(image).join("image.json"))?;
-    Ok(found.ok_or_else(|| {
-        files::FileError::of("find", &dirs.image(image))(std::io::Error::from(std::io::ErrorKind::NotFound))
-    })?)
+pub enum Error {
+    /// There is none of that name.
+    #[error("image {image:?} not found under {}; build it with `nodectl build --image {image}`", images.display())]
+    NotFound {
+        /// The name.
+        image: String,
+        /// Where images are.
+        images: PathBuf,
+    },
+    /// Its record could not be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Its record could not be printed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
 }
-/// Print images: table, or records with `json`.
-pub fn print(_dirs: &StateDirs, _json: bool, _output: impl std::io::Write) -> Result<(), Error> {
+
+/// Where an image's record is.
+pub fn record_path(dirs: &StateDirs, image: &Name) -> PathBuf {
+    dirs.image(image).join("image.json")
+}
+
+/// The record of one image.
+///
+/// # Errors
+/// When it has not been built, or its record cannot be read.
+pub fn load(dirs: &StateDirs, image: &Name) -> Result<ImageRecord, Error> {
+    let record = files::read_json(&record_path(dirs, image))?;
+    record.ok_or_else(|| Error::NotFound { image: image.to_string(), images: dirs.images() })
+}
+
+/// The records of all images, in the order of their names.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn list(dirs: &StateDirs) -> Result<Vec<ImageRecord>, Error> {
+    let mut records = Vec::new();
+    for name in files::entries(&dirs.images())? {
+        records.extend(files::read_json(&dirs.images().join(name).join("image.json"))?);
+    }
+    Ok(records)
+}
+
+/// Print all images: a table, or records with `json`.
+///
+/// # Errors
+/// When one cannot be read, or the other end of the pipe is gone.
+pub fn print(dirs: &StateDirs, json: bool, mut output: impl Write) -> Result<(), Error> {
+    let images = list(dirs)?;
+    if json {
+        return Ok(images.iter().try_for_each(|image| record::write(&mut output, image))?);
+    }
+    let header = ["IMAGE", "KUBERNETES", "SOURCE", "OS"].map(str::to_owned);
+    let row = |image: &ImageRecord| {
+        [image.image.to_string(), image.kubernetes.clone(), image.source.clone(), image.os.clone()]
+    };
+    let rows = std::iter::once(header).chain(images.iter().map(row));
+    write!(output, "{}", table::render(rows)).map_err(RecordError::Write)?;
     Ok(())
 }

@@ -1,0 +1,227 @@
+//! The images of Kubernetes, put together from static programs: which files each one has.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::base::Base;
+use super::digest::Key;
+use super::oci::{self, Entry, Image, Layer, OciError};
+use super::wanted::Reference;
+use super::{Context, Programs};
+use crate::command::{self, CommandError};
+use crate::files::FileError;
+
+/// Programs that kube-proxy runs, in each of its modes.
+const PROXY_TOOLS: [&str; 4] = ["nft", "conntrack", "xtables-nft-multi", "xtables-legacy-multi"];
+
+/// Names under which kube-proxy runs the nft variant of iptables.
+const IPTABLES: [&str; 6] =
+    ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"];
+
+/// /usr-merge: programs are linked against /lib64/ld-linux-x86-64.so.2, whose real place is below /usr.
+const USR_MERGE: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
+
+/// Why an image could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchivesError {
+    /// Its archive could not be written.
+    #[error(transparent)]
+    Oci(#[from] OciError),
+    /// The libraries of a program could not be listed.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Nobody knows what belongs into it.
+    #[error("kubeadm wants the image {reference}, and this version of nodectl does not know how to build it")]
+    Unknown {
+        /// The image.
+        reference: String,
+    },
+}
+
+/// An image's archive.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    /// The image's name and tag.
+    pub reference: String,
+    /// The archive.
+    pub path: PathBuf,
+    /// Digest of all that went into it.
+    pub key: String,
+}
+
+/// What is in an image besides what all have.
+struct Recipe {
+    programs: &'static [(&'static str, &'static str)],
+    certificates: bool,
+    proxy_tools: bool,
+}
+
+fn recipe(name: &str) -> Option<Recipe> {
+    let plain = |programs| Recipe { programs, certificates: true, proxy_tools: false };
+    Some(match name {
+        "kube-apiserver" => plain(&[("kube-apiserver", "usr/local/bin/kube-apiserver")]),
+        "kube-controller-manager" => plain(&[("kube-controller-manager", "usr/local/bin/kube-controller-manager")]),
+        "kube-scheduler" => plain(&[("kube-scheduler", "usr/local/bin/kube-scheduler")]),
+        "kube-proxy" => Recipe { proxy_tools: true, ..plain(&[("kube-proxy", "usr/local/bin/kube-proxy")]) },
+        "etcd" => plain(&[("etcd", "usr/local/bin/etcd"), ("etcdctl", "usr/local/bin/etcdctl")]),
+        "coredns" => plain(&[("coredns", "coredns")]),
+        "pause" => Recipe { certificates: false, ..plain(&[("pause", "pause")]) },
+        _ => return None,
+    })
+}
+
+/// The archive of `reference`, put together unless it is there.
+///
+/// # Errors
+/// When it is no image that we know, or a file cannot be read or written.
+pub fn build(cx: &Context, reference: &Reference, programs: &Programs, base: &Base) -> Result<Archive, ArchivesError> {
+    let unknown = || ArchivesError::Unknown { reference: reference.full.clone() };
+    let recipe = recipe(&reference.name).ok_or_else(unknown)?;
+    let mut key = Key::new("oci 1").with("reference", &reference.full).with("arch", super::arch());
+    for (program, _) in recipe.programs {
+        key = key.with(program, &programs.get(program).ok_or_else(unknown)?.key);
+    }
+    if recipe.certificates || recipe.proxy_tools {
+        key = key.with("base", &base.key);
+    }
+    let key = key.finish();
+    let path = cx.cached("oci", &format!("{}-{key}.tar", reference.name));
+    if !path.is_file() {
+        cx.progress.stage(&format!("assemble image {}", reference.full), |_| {
+            let layer = layer(&recipe, programs, base)?;
+            let entrypoint = format!("/{}", recipe.programs[0].1);
+            let half = cx.building.join(format!("{}.tar", reference.name));
+            oci::write(&Image { reference: reference.full.clone(), entrypoint, layer }, &half)?;
+            cx.keep(&half, &path)?;
+            Ok::<_, ArchivesError>(())
+        })?;
+    }
+    Ok(Archive { reference: reference.full.clone(), path, key })
+}
+
+fn layer(recipe: &Recipe, programs: &Programs, base: &Base) -> Result<Layer, ArchivesError> {
+    let mut layer = Layer::new();
+    for (program, target) in recipe.programs {
+        oci::add(&mut layer, *target, Entry::File(programs[program].path.clone()));
+    }
+    oci::add(&mut layer, "tmp", Entry::Directory(0o1777));
+    let users = "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n";
+    oci::add(&mut layer, "etc/passwd", Entry::Text(users.to_owned()));
+    oci::add(&mut layer, "etc/group", Entry::Text("root:x:0:\nnonroot:x:65532:\n".to_owned()));
+    oci::add(&mut layer, "etc/nsswitch.conf", Entry::Text("hosts: files dns\n".to_owned()));
+    if recipe.certificates {
+        let bundle = "etc/ssl/certs/ca-certificates.crt";
+        oci::add(&mut layer, bundle, Entry::File(base.tree.join(bundle)));
+    }
+    if recipe.proxy_tools {
+        add_proxy_tools(&mut layer, &base.tree)?;
+    }
+    Ok(layer)
+}
+
+/// Add the programs that kube-proxy runs, from the node's own base system, with the libraries that they load.
+fn add_proxy_tools(layer: &mut Layer, tree: &Path) -> Result<(), ArchivesError> {
+    for dir in USR_MERGE {
+        oci::add(layer, dir, Entry::Link(Path::new("usr").join(dir)));
+    }
+    for name in IPTABLES {
+        oci::add(layer, Path::new("usr/sbin").join(name), Entry::Link("xtables-nft-multi".into()));
+    }
+    let mut files: Vec<PathBuf> = PROXY_TOOLS.iter().map(|tool| Path::new("usr/sbin").join(tool)).collect();
+    let plugins = plugins(tree)?;
+    files.extend(plugins);
+    let mut ldd = Command::new("chroot");
+    ldd.arg(tree).arg("ldd").args(files.iter().map(|file| Path::new("/").join(file)));
+    let output = command::output(ldd.env("LC_ALL", "C").env("PATH", "/usr/sbin:/usr/bin"))?;
+    files.extend(libraries(&String::from_utf8_lossy(&output.stdout)));
+    files.push("etc/protocols".into());
+    for file in files {
+        let real = resolve(tree, &file)?;
+        oci::add(layer, file, Entry::File(real));
+    }
+    Ok(())
+}
+
+/// What iptables loads by dlopen(3): `usr/lib/TRIPLET/xtables/*.so`.
+fn plugins(tree: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let lib = Path::new("usr/lib");
+    let mut plugins = Vec::new();
+    for triplet in crate::files::entries(&tree.join(lib))? {
+        let dir = lib.join(triplet).join("xtables");
+        if tree.join(&dir).is_dir() {
+            let names = crate::files::entries(&tree.join(&dir))?;
+            plugins.extend(names.iter().filter(|name| name.ends_with(".so")).map(|name| dir.join(name)));
+        }
+    }
+    Ok(plugins)
+}
+
+/// Libraries in what ldd(1) prints, without the leading slash and below usr: `libm.so.6 => /lib/.../libm.so.6 (0x...)`.
+fn libraries(ldd: &str) -> Vec<PathBuf> {
+    // The lines that end in a colon name the programs themselves.
+    let path = |line: &str| {
+        let path = line.split_whitespace().find(|word| word.starts_with('/'))?;
+        let path = Path::new(path).strip_prefix("/").ok()?;
+        Some(if path.starts_with("usr") { path.to_owned() } else { Path::new("usr").join(path) })
+    };
+    let mut paths: Vec<_> = ldd.lines().filter(|line| !line.ends_with(':')).filter_map(path).collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+/// Follow symbolic links inside of `tree`: to the library of full version, to what update-alternatives chose.
+fn resolve(tree: &Path, file: &Path) -> Result<PathBuf, FileError> {
+    let mut path = tree.join(file);
+    for _ in 0..8 {
+        match fs::read_link(&path) {
+            Ok(target) if target.is_absolute() => path = tree.join(target.strip_prefix("/").unwrap_or(&target)),
+            Ok(target) => path.set_file_name(target),
+            // Not a link: here we are. Not there: opening it will say so.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(path),
+            Err(error) => return Err(FileError::of("read", &path)(error)),
+        }
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_taken_from_ldds_output_once_and_below_usr() {
+        let text = "/usr/sbin/nft:\n\tlinux-vdso.so.1 (0x7f)\n\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x7f)\n\
+            \t/lib64/ld-linux-x86-64.so.2 (0x7f)\n/usr/sbin/conntrack:\n\tlibc.so.6 => /usr/lib/x86_64-linux-gnu/libc.so.6 (0x7f)\n";
+        assert_eq!(
+            libraries(text),
+            [Path::new("usr/lib/x86_64-linux-gnu/libc.so.6"), Path::new("usr/lib64/ld-linux-x86-64.so.2")]
+        );
+    }
+
+    #[test]
+    fn every_image_that_kubeadm_wants_has_a_recipe_with_a_program() {
+        for name in
+            ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "etcd", "coredns", "pause"]
+        {
+            assert!(!recipe(name).expect(name).programs.is_empty());
+        }
+        assert!(recipe("konnectivity").is_none());
+    }
+
+    #[test]
+    fn links_are_followed_inside_the_tree() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::create_dir_all(dir.path().join("usr/lib")).expect("made");
+        fs::write(dir.path().join("usr/lib/liba.so.1.2"), "").expect("written");
+        std::os::unix::fs::symlink("liba.so.1.2", dir.path().join("usr/lib/liba.so.1")).expect("linked");
+        std::os::unix::fs::symlink("/usr/lib/liba.so.1", dir.path().join("usr/lib/liba.so")).expect("linked");
+        let real = resolve(dir.path(), Path::new("usr/lib/liba.so")).expect("resolved");
+        assert_eq!(real, dir.path().join("usr/lib/liba.so.1.2"));
+    }
+}

@@ -1,0 +1,93 @@
+//! Where a build works: half-made things in one place, finished things moved to theirs in one step.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::progress::Progress;
+use crate::files::{self, FileError};
+use crate::state::StateDirs;
+
+/// What every step of a build needs.
+pub struct Context {
+    /// Where finished things are kept.
+    pub dirs: StateDirs,
+    /// Where things are made. Whatever is in there when a build begins was left by one that was killed.
+    pub building: PathBuf,
+    /// Sockets and state of programs that run for a moment.
+    pub run: PathBuf,
+    /// Where progress is shown.
+    pub progress: Progress,
+}
+
+impl Context {
+    /// Begin, with the remains of a killed build removed. The caller holds the lock.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn begin(dirs: &StateDirs) -> Result<Self, FileError> {
+        let cx = Context {
+            building: dirs.root().join("building"),
+            run: dirs.run.join("build"),
+            dirs: dirs.clone(),
+            progress: Progress::to_stderr(),
+        };
+        cx.end()?;
+        fs::create_dir_all(&cx.building).map_err(FileError::of("create", &cx.building))?;
+        Ok(cx)
+    }
+
+    /// Remove what is left over.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn end(&self) -> Result<(), FileError> {
+        files::remove_tree(&self.building)?;
+        files::remove_tree(&self.run)
+    }
+
+    /// A place in the cache.
+    pub fn cached(&self, kind: &str, name: &str) -> PathBuf {
+        self.dirs.cache().join(kind).join(name)
+    }
+
+    /// The log of a step.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.dirs.cache().join("logs").join(format!("{name}.log"))
+    }
+
+    /// Move a finished thing from `half`, below [`Context::building`], to its place.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn keep(&self, half: &Path, place: &Path) -> Result<(), FileError> {
+        let parent = place.parent().unwrap_or(Path::new("/"));
+        fs::create_dir_all(parent).map_err(FileError::of("create", parent))?;
+        fs::rename(half, place).map_err(FileError::of("create", place))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_tests(dir: &Path) -> Self {
+        Self::begin(&StateDirs { state: dir.join("state"), run: dir.join("run") }).expect("a context")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_build_left_is_gone_when_the_next_begins() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let cx = Context::for_tests(dir.path());
+        let half = cx.building.join("half");
+        fs::create_dir(&half).expect("made");
+        drop(cx);
+        let cx = Context::for_tests(dir.path());
+        assert!(!half.exists());
+        fs::create_dir(&half).expect("made");
+        let place = cx.cached("base", "key");
+        cx.keep(&half, &place).expect("kept");
+        cx.end().expect("ended");
+        assert!(place.is_dir() && !cx.building.exists());
+    }
+}

@@ -1,0 +1,197 @@
+//! One build of an image: `images/NAME/DIGEST`, which never changes once it is there, because nodes run on it.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use serde_json::Map;
+
+use super::base::Base;
+use super::digest::Key;
+use super::rootfs::{self, RootfsError};
+use super::store::{self, Contents, StoreError, Supply};
+use super::tools::{self, ToolsError};
+use super::{Context, Programs};
+use crate::files::{self, FileError};
+use crate::images;
+use crate::name::Name;
+use crate::record::ImageRecord;
+
+/// MiB that a generation needs.
+const SPACE: u64 = 3072;
+
+/// Why a generation could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum GenerationError {
+    /// Its root file system could not be put together.
+    #[error(transparent)]
+    Rootfs(#[from] RootfsError),
+    /// Its image store could not be filled.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The disk is full.
+    #[error(transparent)]
+    Space(#[from] ToolsError),
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// All that goes into a generation.
+pub struct Inputs<'a> {
+    /// The image's name.
+    pub image: &'a Name,
+    /// Version of Kubernetes.
+    pub kubernetes: String,
+    /// Where it came from.
+    pub source: String,
+    /// The operating system.
+    pub base: &'a Base,
+    /// Programs for the node.
+    pub programs: &'a Programs,
+    /// Container images.
+    pub supplies: &'a [Supply],
+    /// The pause image's name and tag.
+    pub pause: &'a str,
+}
+
+impl Inputs<'_> {
+    /// Name of the generation.
+    fn key(&self) -> String {
+        Key::new("generation 1")
+            .with("base", &self.base.key)
+            .with("rootfs", rootfs::key())
+            .with_all("program", self.programs.iter().flat_map(|(name, program)| [name, program.key.as_str()]))
+            .with_all("image", self.supplies.iter().flat_map(|supply| [supply.reference(), supply.key()]))
+            .with("pause", self.pause)
+            .finish()
+    }
+}
+
+/// The image's record, with the generation that it names made unless it is there.
+///
+/// # Errors
+/// When the generation cannot be made: the image is as it was then.
+pub fn build(cx: &Context, inputs: &Inputs<'_>) -> Result<ImageRecord, GenerationError> {
+    let place = cx.dirs.image(inputs.image).join(inputs.key());
+    let current = images::load(&cx.dirs, inputs.image).ok();
+    if !place.is_dir() {
+        tools::space(cx.dirs.root(), SPACE)?;
+        let previous = current.as_ref().map(|record| record.path.as_path());
+        let half = cx.building.join("generation");
+        fs::create_dir_all(&half).map_err(FileError::of("create", &half))?;
+        cx.progress.stage("assemble the node's root", |_| {
+            rootfs::build(&half.join("rootfs"), inputs.base, inputs.programs, inputs.pause)
+        })?;
+        let contents = start_store(&half, previous)?;
+        store::fill(cx, inputs.programs, &half.join("containerd"), &contents, inputs.supplies)?;
+        let contents: Contents =
+            inputs.supplies.iter().map(|s| (s.reference().to_owned(), s.key().to_owned())).collect();
+        files::write_json(&half.join(CONTENTS), &contents)?;
+        // A record must not outlive, in a power cut, what it names.
+        sync(&half)?;
+        cx.keep(&half, &place)?;
+    }
+    let record = ImageRecord {
+        image: inputs.image.clone(),
+        os: rootfs::os_name(&place.join("rootfs"))?,
+        path: place,
+        kubernetes: inputs.kubernetes.clone(),
+        source: inputs.source.clone(),
+        extra: Map::new(),
+    };
+    if current.as_ref() != Some(&record) {
+        files::write_json(&images::record_path(&cx.dirs, inputs.image), &record)?;
+    }
+    prune(cx, &record)?;
+    Ok(record)
+}
+
+/// What a store holds: beside it, in a generation.
+const CONTENTS: &str = "containerd.json";
+
+/// Begin with the images that the previous generation had: only those that changed are imported again.
+fn start_store(half: &Path, previous: Option<&Path>) -> Result<Contents, GenerationError> {
+    let store = half.join("containerd");
+    if let Some(previous) = previous
+        && let Some(contents) = files::read_json(&previous.join(CONTENTS))?
+    {
+        store::clone(&previous.join("containerd"), &store)?;
+        return Ok(contents);
+    }
+    fs::create_dir_all(&store).map_err(FileError::of("create", &store))?;
+    Ok(Contents::new())
+}
+
+fn sync(path: &Path) -> Result<(), FileError> {
+    let dir = fs::File::open(path).map_err(FileError::of("open", path))?;
+    nix::unistd::syncfs(dir.as_fd()).map_err(FileError::of("sync", path))
+}
+
+/// Remove the image's other generations, unless a node runs on them.
+fn prune(cx: &Context, record: &ImageRecord) -> Result<(), FileError> {
+    let dir = cx.dirs.image(&record.image);
+    let others = files::entries(&dir)?.into_iter().map(|name| dir.join(name));
+    let others: Vec<_> = others.filter(|path| path.is_dir() && *path != record.path).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    let nodes = node_records(cx)?;
+    for other in others.iter().filter(|other| !is_used(other, &nodes)) {
+        // Renamed first: it is either whole or not there.
+        let half = cx.building.join("old");
+        fs::rename(other, &half).map_err(FileError::of("remove", other))?;
+        files::remove_tree(&half)?;
+    }
+    Ok(())
+}
+
+fn is_used(generation: &Path, nodes: &[String]) -> bool {
+    nodes.iter().any(|node| node.contains(&*generation.to_string_lossy()))
+}
+
+/// The text of every node's record: any that names a generation uses it.
+fn node_records(cx: &Context) -> Result<Vec<String>, FileError> {
+    let mut records = Vec::new();
+    for cluster in files::entries(&cx.dirs.clusters())? {
+        let nodes = cx.dirs.clusters().join(cluster).join("nodes");
+        for node in files::entries(&nodes)? {
+            let path: PathBuf = nodes.join(node).join("node.json");
+            match fs::read_to_string(&path) {
+                Ok(record) => records.push(record),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(FileError::of("read", &path)(error)),
+            }
+        }
+    }
+    Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_generations_go_unless_a_node_runs_on_them() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let cx = Context::for_tests(dir.path());
+        let image: Name = "default".parse().expect("a label");
+        let generation = |name: &str| cx.dirs.image(&image).join(name);
+        for name in ["aaa", "bbb", "ccc"] {
+            fs::create_dir_all(generation(name)).expect("made");
+        }
+        let node = cx.dirs.clusters().join("c/nodes/n/node.json");
+        files::write_json(&node, &serde_json::json!({ "generation": generation("bbb") })).expect("written");
+        let record = ImageRecord {
+            image: image.clone(),
+            path: generation("ccc"),
+            kubernetes: "v1.37.2".to_owned(),
+            source: "go:v1.37.2".to_owned(),
+            os: "Debian".to_owned(),
+            extra: Map::new(),
+        };
+        prune(&cx, &record).expect("pruned");
+        assert_eq!(files::entries(&cx.dirs.image(&image)).expect("listed"), ["bbb", "ccc"]);
+    }
+}

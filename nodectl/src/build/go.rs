@@ -1,0 +1,362 @@
+//! Build programs from Go modules, by a go.mod of our own that requires them: nothing is checked out, and the
+//! module proxy and checksum database that the user has configured apply.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::files::{self, FileError};
+use nix::sys::signal::Signal;
+use serde::Deserialize;
+
+use super::Context;
+use super::child::{self, ChildError};
+use super::digest::Key;
+use super::source::Version;
+use super::tools::{self, ToolsError};
+use crate::command::{self, CommandError};
+
+/// MiB that a build needs in Go's caches and ours.
+const SPACE: u64 = 4096;
+
+/// Versions of what is not part of Kubernetes and not named by kubeadm. CNI plugins and containerd as upstream
+/// releases them together with containerd 2.4.
+pub const CONTAINERD: &str = "v2.4.2";
+/// Version of the CNI plugins.
+pub const CNI_PLUGINS: &str = "v1.9.1";
+
+/// Why a Go build failed.
+#[derive(Debug, thiserror::Error)]
+pub enum GoError {
+    /// Go could not be asked.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// The build failed.
+    #[error(transparent)]
+    Child(#[from] ChildError),
+    /// What go printed was not understood.
+    #[error("cannot understand what `{command}` printed")]
+    Json {
+        /// The command.
+        command: &'static str,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A module could not be fetched.
+    #[error("cannot fetch the Go module {module}: {why}")]
+    Module {
+        /// The module and version.
+        module: String,
+        /// What go says.
+        why: String,
+    },
+    /// The disk is full.
+    #[error(transparent)]
+    Space(#[from] ToolsError),
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Programs that are built together from one module.
+#[derive(Clone, Debug)]
+pub struct Component {
+    /// Name of the directory in the cache.
+    pub name: &'static str,
+    /// Modules to require, with their versions; the first one's go.mod says which Go language version applies.
+    pub modules: Vec<(String, String)>,
+    /// Each program's name and its package.
+    pub programs: Vec<(&'static str, String)>,
+    /// Build tags, separated by commas.
+    pub tags: &'static str,
+    /// Variables to set when linking: `-X`.
+    pub variables: Vec<String>,
+}
+
+impl Component {
+    /// Kubernetes' own programs.
+    pub fn kubernetes(version: &Version) -> Self {
+        Component {
+            name: "kubernetes",
+            modules: vec![(KUBERNETES.to_owned(), version.to_string())],
+            programs: super::PROGRAMS.map(|name| (name, format!("{KUBERNETES}/cmd/{name}"))).into(),
+            tags: "",
+            variables: version_variables(version),
+        }
+    }
+
+    /// etcd's server and client.
+    pub fn etcd(version: &str) -> Self {
+        let module = |name| (format!("go.etcd.io/etcd/{name}/v3"), version.to_owned());
+        let modules = vec![module("server"), module("etcdctl")];
+        let programs = vec![("etcd", modules[0].0.clone()), ("etcdctl", modules[1].0.clone())];
+        Component { name: "etcd", modules, programs, tags: "", variables: vec![] }
+    }
+
+    /// CoreDNS.
+    pub fn coredns(version: &str) -> Self {
+        let module = "github.com/coredns/coredns".to_owned();
+        let programs = vec![("coredns", module.clone())];
+        Component {
+            name: "coredns",
+            modules: vec![(module, version.to_owned())],
+            programs,
+            tags: "",
+            variables: vec![],
+        }
+    }
+
+    /// containerd, its shim and its client.
+    pub fn containerd() -> Self {
+        let module = "github.com/containerd/containerd/v2";
+        Component {
+            name: "containerd",
+            modules: vec![(module.to_owned(), CONTAINERD.to_owned())],
+            programs: super::CONTAINERD_PROGRAMS.map(|name| (name, format!("{module}/cmd/{name}"))).into(),
+            // Snapshotters that a node does not use, and that want C libraries.
+            tags: "no_btrfs,no_zfs",
+            variables: vec![format!("{module}/version.Version={CONTAINERD}")],
+        }
+    }
+
+    /// The reference CNI plugins.
+    pub fn cni_plugins() -> Self {
+        let module = "github.com/containernetworking/plugins";
+        let package = |(kind, name)| (name, format!("{module}/plugins/{kind}/{name}"));
+        Component {
+            name: "cni-plugins",
+            modules: vec![(module.to_owned(), CNI_PLUGINS.to_owned())],
+            programs: super::CNI_PROGRAMS.map(package).into(),
+            tags: "",
+            variables: vec![format!("{module}/pkg/utils/buildversion.BuildVersion={CNI_PLUGINS}")],
+        }
+    }
+
+    fn ldflags(&self) -> String {
+        let variables = self.variables.iter().map(|variable| format!(" -X {variable}"));
+        format!("-s -w{}", variables.collect::<String>())
+    }
+
+    fn key(&self, toolchain: &str) -> String {
+        Key::new("go 1")
+            .with("toolchain", toolchain)
+            .with_all("module", self.modules.iter().map(|(path, version)| format!("{path}@{version}")))
+            .with_all("program", self.programs.iter().map(|(name, package)| format!("{name}={package}")))
+            .with("tags", self.tags)
+            .with("ldflags", self.ldflags())
+            .finish()
+    }
+}
+
+/// The module of Kubernetes.
+pub const KUBERNETES: &str = "k8s.io/kubernetes";
+
+/// What `kubectl version` and the kubelet's node status show.
+pub fn version_variables(version: &Version) -> Vec<String> {
+    let values = [
+        ("gitVersion", version.to_string()),
+        ("gitMajor", version.major.to_string()),
+        ("gitMinor", version.minor.to_string()),
+    ];
+    let packages = ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"];
+    packages
+        .iter()
+        .flat_map(|package| values.iter().map(move |(name, value)| format!("{package}.{name}={value}")))
+        .collect()
+}
+
+/// This machine's Go.
+pub struct Toolchain {
+    version: String,
+}
+
+/// What `go mod download -json` prints, as far as it is needed.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Download {
+    #[serde(default)]
+    error: String,
+    #[serde(default)]
+    dir: PathBuf,
+    #[serde(default)]
+    go_mod: PathBuf,
+}
+
+/// What `go mod edit -json` prints, as far as it is needed.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct GoMod {
+    #[serde(default)]
+    go: String,
+    #[serde(default)]
+    require: Vec<Require>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Require {
+    path: String,
+    version: String,
+}
+
+impl Toolchain {
+    /// Ask for its version.
+    ///
+    /// # Errors
+    /// When there is no Go.
+    pub fn find() -> Result<Self, GoError> {
+        // Not below a go.mod, which might switch toolchains.
+        let output = command::output(Command::new("go").arg("version").current_dir("/"))?;
+        Ok(Toolchain { version: String::from_utf8_lossy(&output.stdout).trim().to_owned() })
+    }
+
+    /// Its version, as `go version` prints it.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The directory with the programs of `component`, and the key of that build; built unless it is there.
+    ///
+    /// # Errors
+    /// When a module cannot be fetched or does not compile.
+    pub fn build(&self, cx: &Context, component: &Component) -> Result<(PathBuf, String), GoError> {
+        let key = component.key(&self.version);
+        let done = cx.cached("bin", &format!("{}/{key}", component.name));
+        if done.is_dir() {
+            return Ok((done, key));
+        }
+        let what = format!("compile {} {} (go)", component.name, component.modules[0].1);
+        cx.progress.stage(&what, |_| {
+            let cache = command::output(Command::new("go").args(["env", "GOCACHE"]).current_dir("/"))?;
+            tools::space(Path::new(String::from_utf8_lossy(&cache.stdout).trim()), SPACE)?;
+            let built = self.compile(cx, component)?;
+            cx.keep(&built, &done)?;
+            Ok((done, key))
+        })
+    }
+
+    fn compile(&self, cx: &Context, component: &Component) -> Result<PathBuf, GoError> {
+        let work = cx.building.join("go").join(component.name);
+        let bin = work.join("bin");
+        fs::create_dir_all(&bin).map_err(FileError::of("create", &bin))?;
+        let (path, version) = &component.modules[0];
+        let upstream = read_go_mod(&download(&work, path, version)?.go_mod)?;
+        files::write(&work.join("go.mod"), go_mod(component, &upstream), 0o644)?;
+
+        let mut go = Command::new("go");
+        // -mod=mod fills in go.mod and go.sum. As an argument it leaves the user's GOFLAGS alone.
+        go.args(["build", "-mod=mod", "-trimpath", "-tags", component.tags, "-ldflags", &component.ldflags()]);
+        let mut out = OsString::from(&bin);
+        out.push("/");
+        go.arg("-o").arg(out).args(component.programs.iter().map(|(_, package)| package));
+        go.env("CGO_ENABLED", "0").current_dir(&work);
+        child::run(child::contain(&mut go, Signal::SIGTERM), &cx.log(component.name))?;
+        for (name, package) in &component.programs {
+            let (from, to) = (bin.join(default_name(package)), bin.join(name));
+            fs::rename(&from, &to).map_err(FileError::of("rename", &from))?;
+        }
+        Ok(bin)
+    }
+
+    /// The directory of a module's source.
+    ///
+    /// # Errors
+    /// When it cannot be fetched.
+    pub fn source(&self, cx: &Context, path: &str, version: &str) -> Result<PathBuf, GoError> {
+        let work = cx.building.join("go");
+        fs::create_dir_all(&work).map_err(FileError::of("create", &work))?;
+        Ok(download(&work, path, version)?.dir)
+    }
+}
+
+fn download(work: &Path, path: &str, version: &str) -> Result<Download, GoError> {
+    let module = format!("{path}@{version}");
+    let mut go = Command::new("go");
+    let command = "go mod download -json";
+    // It reports a failure as JSON too.
+    let output = go.args(["mod", "download", "-json", &module]).current_dir(work).output();
+    let output = output.map_err(|source| CommandError::Spawn { command: command.to_owned(), source })?;
+    let download: Download =
+        serde_json::from_slice(&output.stdout).map_err(|source| GoError::Json { command, source })?;
+    if download.error.is_empty() { Ok(download) } else { Err(GoError::Module { module, why: download.error }) }
+}
+
+fn read_go_mod(path: &Path) -> Result<GoMod, GoError> {
+    let output = command::output(Command::new("go").args(["mod", "edit", "-json"]).arg(path).current_dir("/"))?;
+    serde_json::from_slice(&output.stdout).map_err(|source| GoError::Json { command: "go mod edit -json", source })
+}
+
+/// The go.mod that requires `component`. Kubernetes replaces its staging modules, which counts in its own go.mod
+/// only: what it requires at v0.0.0 has been published as v0.MINOR.PATCH.
+fn go_mod(component: &Component, upstream: &GoMod) -> String {
+    let mut text = format!("module build\n\ngo {}\n\n", upstream.go);
+    for (path, version) in &component.modules {
+        text += &format!("require {path} {version}\n");
+    }
+    let (path, version) = &component.modules[0];
+    if path == KUBERNETES
+        && let Some(rest) = version.strip_prefix("v1.")
+    {
+        let staging = upstream.require.iter().filter(|r| r.path.starts_with("k8s.io/") && r.version == "v0.0.0");
+        for require in staging {
+            text += &format!("require {} v0.{rest}\n", require.path);
+        }
+    }
+    text
+}
+
+/// The name that `go build` gives a program: the last element of its package that is not a major version.
+fn default_name(package: &str) -> &str {
+    let is_major = |part: &str| part.strip_prefix('v').is_some_and(|n| n.parse::<u32>().is_ok());
+    package.rsplit('/').find(|part| !is_major(part)).unwrap_or(package)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kubernetes(version: &str) -> Component {
+        Component::kubernetes(&version.parse().expect("a version"))
+    }
+
+    #[test]
+    fn staging_modules_are_required_at_the_version_that_they_are_published_as() {
+        let require = |path: &str, version: &str| Require { path: path.to_owned(), version: version.to_owned() };
+        let upstream = GoMod {
+            go: "1.26.0".to_owned(),
+            require: vec![
+                require("k8s.io/api", "v0.0.0"),
+                require("k8s.io/klog/v2", "v2.140.0"),
+                require("example.org/x", "v0.0.0"),
+            ],
+        };
+        assert_eq!(
+            go_mod(&kubernetes("v1.37.2"), &upstream),
+            "module build\n\ngo 1.26.0\n\nrequire k8s.io/kubernetes v1.37.2\nrequire k8s.io/api v0.37.2\n"
+        );
+        assert!(!go_mod(&Component::etcd("v3.7.0"), &upstream).contains("k8s.io"));
+    }
+
+    #[test]
+    fn programs_are_named_as_go_names_them() {
+        assert_eq!(default_name("go.etcd.io/etcd/server/v3"), "server");
+        assert_eq!(default_name("github.com/containerd/containerd/v2/cmd/ctr"), "ctr");
+        assert_eq!(default_name("k8s.io/kubernetes/cmd/kubeadm"), "kubeadm");
+    }
+
+    #[test]
+    fn the_key_changes_with_the_version_and_the_toolchain() {
+        let key = kubernetes("v1.37.2").key("go version go1.26.8");
+        assert_eq!(key, kubernetes("v1.37.2").key("go version go1.26.8"));
+        assert_ne!(key, kubernetes("v1.37.3").key("go version go1.26.8"));
+        assert_ne!(key, kubernetes("v1.37.2").key("go version go1.26.9"));
+    }
+
+    #[test]
+    fn both_version_packages_are_set() {
+        let flags = kubernetes("v1.37.2").ldflags();
+        assert!(flags.starts_with("-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2 "), "{flags}");
+        assert!(flags.ends_with("-X k8s.io/client-go/pkg/version.gitMinor=37"), "{flags}");
+    }
+}

@@ -1,0 +1,271 @@
+//! The root file system of a node: the base system, our programs, their configuration, and nothing that a node in a
+//! container does not need.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::base::Base;
+use super::digest::Key;
+use super::{CNI_PROGRAMS, Programs};
+use crate::command::{self, CommandError};
+use crate::files::{self, FileError};
+
+/// Where programs go.
+const PLACES: [(&str, &str); 7] = [
+    ("kubeadm", "usr/bin"),
+    ("kubelet", "usr/bin"),
+    ("kubectl", "usr/bin"),
+    ("containerd", "usr/local/bin"),
+    ("containerd-shim-runc-v2", "usr/local/bin"),
+    ("ctr", "usr/local/bin"),
+    ("etcdctl", "usr/local/bin"),
+];
+
+/// Where the CNI plugins go.
+const CNI_DIR: &str = "opt/cni/bin";
+
+/// Files of ours. `@PAUSE@` becomes the pause image.
+const FILES: [(&str, &str); 11] = [
+    ("etc/containerd/config.toml", include_str!("../../assets/node/containerd.toml")),
+    ("etc/systemd/system/containerd.service", include_str!("../../assets/node/containerd.service")),
+    ("usr/lib/systemd/system/kubelet.service", include_str!("../../assets/node/kubelet.service")),
+    ("usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf", include_str!("../../assets/node/10-kubeadm.conf")),
+    (
+        "etc/systemd/system/kubelet.service.d/20-wait-for-kubeadm.conf",
+        include_str!("../../assets/node/20-wait-for-kubeadm.conf"),
+    ),
+    ("etc/ssh/sshd_config.d/10-node.conf", include_str!("../../assets/node/sshd.conf")),
+    ("etc/systemd/journald.conf.d/10-node.conf", include_str!("../../assets/node/journald.conf")),
+    ("etc/systemd/system.conf.d/10-node.conf", include_str!("../../assets/node/system.conf")),
+    // nodectl start writes one for each node.
+    ("etc/machine-id", ""),
+    ("etc/resolv.conf", ""),
+    ("etc/fstab", ""),
+];
+
+/// Directories of ours.
+const DIRECTORIES: [&str; 5] =
+    ["etc/containerd/conf.d", "etc/cni/net.d", "etc/kubernetes/manifests", "var/log/journal", "root/.ssh"];
+
+/// What is not needed at every login, or is another machine's.
+const REMOVED: [&str; 6] = [
+    "etc/hostname",
+    "etc/update-motd.d/10-uname",
+    "etc/motd",
+    "var/cache/ldconfig/aux-cache",
+    "var/log/apt",
+    "var/log/dpkg.log",
+];
+
+/// Started at boot, all by multi-user.target.
+const ENABLED: [(&str, &str); 3] = [
+    ("containerd.service", "/etc/systemd/system"),
+    ("kubelet.service", "/usr/lib/systemd/system"),
+    ("ssh.service", "/usr/lib/systemd/system"),
+];
+
+/// Units that a node in a container does not need, or that would change the host: /proc/sys and /sys are writable.
+const MASKED: [&str; 55] = [
+    // The host's business: sysctls, devices, modules, clock, power.
+    "systemd-sysctl.service",
+    "systemd-udevd.service",
+    "systemd-udevd-control.socket",
+    "systemd-udevd-kernel.socket",
+    "systemd-udev-trigger.service",
+    "systemd-udev-settle.service",
+    "systemd-modules-load.service",
+    "modprobe@.service",
+    "kmod-static-nodes.service",
+    "systemd-tmpfiles-setup-dev.service",
+    "systemd-tmpfiles-setup-dev-early.service",
+    "systemd-timesyncd.service",
+    "systemd-random-seed.service",
+    "systemd-boot-random-seed.service",
+    "systemd-rfkill.socket",
+    "systemd-pstore.service",
+    "systemd-backlight@.service",
+    "systemd-binfmt.service",
+    "proc-sys-fs-binfmt_misc.automount",
+    "sys-kernel-config.mount",
+    "sys-kernel-debug.mount",
+    "sys-kernel-tracing.mount",
+    "sys-fs-fuse-connections.mount",
+    "dev-hugepages.mount",
+    "dev-mqueue.mount",
+    "systemd-fsck-root.service",
+    "systemd-remount-fs.service",
+    // nodectl start did it: identity, addresses, name servers.
+    "systemd-firstboot.service",
+    "systemd-machine-id-commit.service",
+    "systemd-networkd.service",
+    "systemd-networkd.socket",
+    "systemd-network-generator.service",
+    "systemd-resolved.service",
+    "sshd-keygen.service",
+    // A file system in memory, of the node's whole size.
+    "tmp.mount",
+    // Done when the image was built.
+    "ldconfig.service",
+    "systemd-hwdb-update.service",
+    "systemd-journal-catalog-update.service",
+    "systemd-update-done.service",
+    "systemd-sysusers.service",
+    // Nobody sits in front of it.
+    "getty.target",
+    "console-getty.service",
+    "container-getty@.service",
+    "systemd-ask-password-console.path",
+    "systemd-ask-password-wall.path",
+    "systemd-logind.service",
+    "systemd-user-sessions.service",
+    "systemd-update-utmp.service",
+    "systemd-update-utmp-runlevel.service",
+    // Upkeep of a machine that lives for years.
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "dpkg-db-backup.timer",
+    "e2scrub_all.timer",
+    "fstrim.timer",
+    "systemd-tmpfiles-clean.timer",
+];
+
+/// Why the root file system could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum RootfsError {
+    /// The base system could not be cloned.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Digest of all that this file puts in, but the programs.
+pub fn key() -> String {
+    Key::new("rootfs 1")
+        .with_all("file", FILES.iter().flat_map(|(path, content)| [path, content]))
+        .with_all("place", PLACES.iter().flat_map(|(name, dir)| [name, dir]))
+        .with_all("directory", DIRECTORIES)
+        .with_all("removed", REMOVED)
+        .with_all("enabled", ENABLED.iter().flat_map(|(unit, dir)| [unit, dir]))
+        .with_all("masked", MASKED)
+        .finish()
+}
+
+/// Put it together in `root`, which is not there yet. `programs` may lack some of the programs.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn build(root: &Path, base: &Base, programs: &Programs, pause: &str) -> Result<(), RootfsError> {
+    clone(&base.tree, root)?;
+    for (name, dir) in PLACES.into_iter().chain(CNI_PROGRAMS.map(|(_, name)| (name, CNI_DIR))) {
+        if let Some(program) = programs.get(name) {
+            link(&program.path, &root.join(dir).join(name))?;
+        }
+    }
+    for path in REMOVED {
+        remove(&root.join(path))?;
+    }
+    for dir in DIRECTORIES {
+        let path = root.join(dir);
+        fs::create_dir_all(&path).map_err(FileError::of("create", &path))?;
+    }
+    for (path, content) in FILES {
+        put(&root.join(path), &content.replace("@PAUSE@", pause))?;
+    }
+    let system = root.join("etc/systemd/system");
+    for (unit, dir) in ENABLED {
+        place_link(&Path::new(dir).join(unit), &system.join("multi-user.target.wants").join(unit))?;
+    }
+    for unit in MASKED {
+        place_link(Path::new("/dev/null"), &system.join(unit))?;
+    }
+    place_link(Path::new("/usr/lib/systemd/system/multi-user.target"), &system.join("default.target"))?;
+    Ok(())
+}
+
+/// A copy whose files are hard links: never write into one, replace it.
+///
+/// # Errors
+/// When cp fails.
+pub fn clone(from: &Path, to: &Path) -> Result<(), CommandError> {
+    let mut cp = Command::new("cp");
+    cp.args(["--archive", "--link", "--no-target-directory", "--"]).args([from, to]);
+    command::output(&mut cp).map(drop)
+}
+
+/// Replace, never write into: the file may be a link into the base system.
+fn put(path: &Path, content: &str) -> Result<(), FileError> {
+    remove(path)?;
+    make_parent(path)?;
+    fs::write(path, content).map_err(FileError::of("write", path))
+}
+
+fn link(program: &Path, path: &Path) -> Result<(), FileError> {
+    remove(path)?;
+    make_parent(path)?;
+    fs::hard_link(program, path).map_err(FileError::of("link", path))
+}
+
+fn place_link(target: &Path, path: &Path) -> Result<(), FileError> {
+    remove(path)?;
+    make_parent(path)?;
+    symlink(target, path).map_err(FileError::of("link", path))
+}
+
+fn make_parent(path: &Path) -> Result<(), FileError> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(parent).map_err(FileError::of("create", parent))
+}
+
+fn remove(path: &Path) -> Result<(), FileError> {
+    if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return files::remove_tree(path);
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::of("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// `PRETTY_NAME` of os-release(5).
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn os_name(root: &Path) -> Result<String, FileError> {
+    let path: PathBuf = root.join("usr/lib/os-release");
+    let text = fs::read_to_string(&path).map_err(FileError::of("read", &path))?;
+    let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    Ok(name.map_or("Linux", |name| name.trim_matches('"')).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::Program;
+
+    #[test]
+    fn the_base_system_stays_as_it_is_while_files_of_it_are_replaced() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let base = Base { tree: dir.path().join("base"), key: String::new() };
+        put(&base.tree.join("etc/machine-id"), "uninitialized\n").expect("written");
+        put(&base.tree.join("usr/lib/os-release"), "NAME=x\nPRETTY_NAME=\"Debian 13\"\n").expect("written");
+        let kubeadm = dir.path().join("kubeadm");
+        fs::write(&kubeadm, "program").expect("written");
+        let programs = [("kubeadm", Program { path: kubeadm, key: String::new() })].into();
+
+        let root = dir.path().join("root");
+        build(&root, &base, &programs, "example.org/pause:1").expect("built");
+        let read = |path: PathBuf| fs::read_to_string(path).expect("read");
+        assert_eq!(read(root.join("etc/machine-id")), "");
+        assert_eq!(read(base.tree.join("etc/machine-id")), "uninitialized\n");
+        assert_eq!(read(root.join("usr/bin/kubeadm")), "program");
+        assert!(read(root.join("etc/containerd/config.toml")).contains("sandbox = \"example.org/pause:1\""));
+        assert_eq!(os_name(&root).expect("named"), "Debian 13");
+        let masked = fs::read_link(root.join("etc/systemd/system/systemd-sysctl.service")).expect("a link");
+        assert_eq!(masked, Path::new("/dev/null"));
+    }
+}

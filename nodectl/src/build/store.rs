@@ -1,0 +1,261 @@
+//! Fill the image store that nodes start with: our own containerd runs on it for a moment, and imports.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::archives::Archive;
+use super::child::{self, ChildError};
+use super::{Context, Programs};
+use crate::command::{self, CommandError};
+use crate::files::{self, FileError};
+
+/// How long containerd may take to start, and to stop.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// containerd's namespace in which its CRI plugin looks.
+const NAMESPACE: &str = "k8s.io";
+
+/// Directories of a store that a node needs; all others are made again when containerd starts.
+const KEPT: [&str; 3] =
+    ["io.containerd.content.v1.content", "io.containerd.metadata.v1.bolt", "io.containerd.snapshotter.v1.overlayfs"];
+
+/// Which image is in a store, and the key of what it was made from.
+pub type Contents = BTreeMap<String, String>;
+
+/// Where an image comes from.
+#[derive(Clone, Debug)]
+pub enum Supply {
+    /// An archive of ours.
+    Archive(Archive),
+    /// A registry.
+    Registry {
+        /// Its name and tag.
+        reference: String,
+        /// Directory with a hosts.toml for each registry that has a mirror, as containerd wants it.
+        hosts: Option<PathBuf>,
+        /// Digest of the above.
+        key: String,
+    },
+}
+
+impl Supply {
+    /// The image's name and tag.
+    pub fn reference(&self) -> &str {
+        match self {
+            Supply::Archive(archive) => &archive.reference,
+            Supply::Registry { reference, .. } => reference,
+        }
+    }
+
+    /// The digest of what it is made from.
+    pub fn key(&self) -> &str {
+        match self {
+            Supply::Archive(archive) => &archive.key,
+            Supply::Registry { key, .. } => key,
+        }
+    }
+}
+
+/// Why the store could not be filled.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// containerd did not start.
+    #[error(transparent)]
+    Child(#[from] ChildError),
+    /// It did not answer.
+    #[error("containerd did not answer within {} s; see its log {}", DEADLINE.as_secs(), log.display())]
+    Silent {
+        /// Its log.
+        log: PathBuf,
+    },
+    /// ctr failed.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Make `store` hold `supplies` and nothing else. It holds `contents` now.
+///
+/// # Errors
+/// When an image cannot be imported or pulled.
+pub fn fill(
+    cx: &Context,
+    programs: &Programs,
+    store: &Path,
+    contents: &Contents,
+    supplies: &[Supply],
+) -> Result<(), StoreError> {
+    let new: Vec<_> =
+        supplies.iter().filter(|s| contents.get(s.reference()).map(String::as_str) != Some(s.key())).collect();
+    let kept = |reference: &str| {
+        supplies.iter().any(|s| s.reference() == reference) && !new.iter().any(|s| s.reference() == reference)
+    };
+    let old: Vec<_> = contents.keys().filter(|reference| !kept(reference)).collect();
+    if new.is_empty() && old.is_empty() {
+        return Ok(());
+    }
+    let containerd = Containerd::start(cx, programs, store)?;
+    for reference in old {
+        // Synchronously: what nothing refers to any more is gone when it returns.
+        containerd.ctr(["images", "remove", "--sync"], [reference])?;
+    }
+    for supply in new {
+        cx.progress.stage(&format!("{} {}", supply.verb(), supply.reference()), |_| containerd.add(supply))?;
+    }
+    containerd.stop()?;
+    for name in files::entries(store)?.iter().filter(|name| !KEPT.contains(&name.as_str())) {
+        let path = store.join(name);
+        if path.is_dir() {
+            files::remove_tree(&path)?
+        } else {
+            fs::remove_file(&path).map_err(FileError::of("remove", &path))?
+        };
+    }
+    Ok(())
+}
+
+/// A copy of a store for somebody else to change: content is linked, databases are copied.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn clone(from: &Path, to: &Path) -> Result<(), StoreError> {
+    super::rootfs::clone(from, to)?;
+    for plugin in KEPT.map(|name| to.join(name)) {
+        for name in files::entries(&plugin)?.iter().filter(|name| name.ends_with(".db")) {
+            let database = plugin.join(name);
+            let copy = plugin.join("copy");
+            let attempt = || -> io::Result<()> {
+                fs::copy(&database, &copy)?;
+                fs::rename(&copy, &database)
+            };
+            attempt().map_err(FileError::of("copy", &database))?;
+        }
+    }
+    Ok(())
+}
+
+impl Supply {
+    fn verb(&self) -> &'static str {
+        if matches!(self, Supply::Archive(_)) { "import" } else { "pull" }
+    }
+}
+
+/// A containerd that ends when it is dropped, and in any case when we end. It runs in a mount namespace of its own:
+/// the mounts that it makes to unpack layers are never seen outside.
+struct Containerd {
+    child: Child,
+    ctr: PathBuf,
+    socket: PathBuf,
+}
+
+impl Containerd {
+    fn start(cx: &Context, programs: &Programs, store: &Path) -> Result<Self, StoreError> {
+        let run = &cx.run;
+        fs::create_dir_all(run).map_err(FileError::of("create", run))?;
+        let socket = run.join("containerd.sock");
+        let config = run.join("containerd.toml");
+        files::write(&config, configuration(store, run, &socket), 0o600)?;
+        let log = cx.log("containerd");
+        let mut command = Command::new(&programs["containerd"].path);
+        command.arg("--config").arg(&config).current_dir("/");
+        let child = child::spawn(child::contain(&mut command, Signal::SIGKILL), &log)?;
+        let mut containerd = Containerd { child, ctr: programs["ctr"].path.clone(), socket };
+        let started = Instant::now();
+        while UnixStream::connect(&containerd.socket).is_err() {
+            if let Ok(Some(status)) = containerd.child.try_wait() {
+                return Err(child::failed(&command, status, &log).into());
+            }
+            if started.elapsed() > DEADLINE {
+                return Err(StoreError::Silent { log });
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(containerd)
+    }
+
+    fn ctr<A: AsRef<std::ffi::OsStr>, B: AsRef<std::ffi::OsStr>>(
+        &self,
+        verb: impl IntoIterator<Item = A>,
+        rest: impl IntoIterator<Item = B>,
+    ) -> Result<(), CommandError> {
+        let mut ctr = Command::new(&self.ctr);
+        ctr.arg("--address").arg(&self.socket).args(["--namespace", NAMESPACE]).args(verb).args(rest);
+        command::output(child::contain(&mut ctr, Signal::SIGKILL)).map(drop)
+    }
+
+    fn add(&self, supply: &Supply) -> Result<(), CommandError> {
+        match supply {
+            Supply::Archive(archive) => {
+                self.ctr(["images", "import", "--snapshotter", "overlayfs"], [&archive.path])?;
+            }
+            Supply::Registry { reference, hosts, .. } => {
+                let hosts = hosts.iter().map(|dir| format!("--hosts-dir={}", dir.display()));
+                self.ctr(["images", "pull", "--snapshotter", "overlayfs"], hosts.chain([reference.clone()]))?;
+            }
+        }
+        // What the CRI plugin sets on images that it pulls itself; the pause image must survive kubelet's clean-up.
+        let reference = supply.reference();
+        let mut labels = vec![reference.to_owned(), "io.cri-containerd.image=managed".to_owned()];
+        if reference.contains("/pause:") {
+            labels.push("io.cri-containerd.pinned=pinned".to_owned());
+        }
+        self.ctr(["images", "label"], labels)
+    }
+
+    fn stop(mut self) -> Result<(), StoreError> {
+        let started = Instant::now();
+        // The only error is that it has ended.
+        let _ = kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM);
+        while started.elapsed() < DEADLINE {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                break;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Containerd {
+    fn drop(&mut self) {
+        // Both fail only when it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn configuration(store: &Path, run: &Path, socket: &Path) -> String {
+    format!(
+        "version = 3\nroot = {store:?}\nstate = {state:?}\nimports = []\n\
+         disabled_plugins = [\"io.containerd.cri.v1.images\", \"io.containerd.cri.v1.runtime\", \"io.containerd.grpc.v1.cri\", \
+         \"io.containerd.nri.v1.nri\"]\n\n\
+         [grpc]\n  address = {socket:?}\n",
+        state = run.join("state"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_started_when_the_store_holds_all_that_is_wanted() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let cx = Context::for_tests(dir.path());
+        let archive = Archive { reference: "a/b:1".to_owned(), path: "/none".into(), key: "k".to_owned() };
+        let contents = [("a/b:1".to_owned(), "k".to_owned())].into();
+        // There is no containerd among no programs.
+        fill(&cx, &Programs::new(), dir.path(), &contents, &[Supply::Archive(archive)]).expect("nothing to do");
+    }
+}
