@@ -1,1 +1,13 @@
-//! Placeholder.
+//! Make a Kubernetes cluster of machines that SSH reaches: write the Ansible inventory, run the kubeadm playbooks.
+//!
+//! Of nodectl only the node record is known here: the machines may as well be others.
+
+pub mod ansible;
+pub mod cli;
+pub mod cluster;
+pub mod down;
+pub mod events;
+pub mod inventory;
+pub mod kubeconfig;
+pub mod run;
+pub mod up;

@@ -11,6 +11,7 @@ pub mod command;
 pub mod exec;
 pub mod files;
 pub mod images;
+pub mod interrupt;
 pub mod keys;
 pub mod launch;
 pub mod logs;

@@ -3,12 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::Parser;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::cli::{Cli, NodesArgs, Verb};
 use crate::cluster::Cluster;
@@ -22,7 +19,7 @@ use crate::node::Node;
 use crate::start::{self, StartError};
 use crate::state::StateDirs;
 use crate::stop::{self, How, StopError, say};
-use crate::{build, images, logs, ls};
+use crate::{build, images, interrupt, logs, ls};
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +96,7 @@ pub fn run(cli: Cli, input: impl BufRead, output: impl Write) -> Result<(), Erro
     match cli.verb {
         Verb::Images { .. } | Verb::Ls(_) | Verb::Which { .. } => {}
         Verb::Build(args) => build::run(&args, dirs, output)?,
-        Verb::Start(args) => start::run(&args, dirs, input, output, &interrupted())?,
+        Verb::Start(args) => start::run(&args, dirs, input, output, &interrupt::flag())?,
         Verb::Stop { nodes, timeout } => {
             let _lock = Cluster::lock(dirs, &nodes.cluster)?;
             stop::stop(dirs, &selected(dirs, &nodes)?, How::PowerOff(Duration::from_secs(timeout)))?;
@@ -152,17 +149,6 @@ pub fn boot(node: &OsStr, args: Vec<OsString>) -> Result<(), LaunchError> {
     }
     let dirs = FromEnvironment::parse_from(["nodectl"]).dirs;
     launch::boot(&dirs, node, args).map(|never| match never {})
-}
-
-/// A flag that is set when the user asks us to stop. A second signal ends us at once.
-fn interrupted() -> Arc<AtomicBool> {
-    let flag = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        // Only forbidden signals fail to register.
-        let _ = signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&flag));
-        let _ = signal_hook::flag::register(signal, Arc::clone(&flag));
-    }
-    flag
 }
 
 fn selected(dirs: &StateDirs, args: &NodesArgs) -> Result<Vec<Node>, Error> {

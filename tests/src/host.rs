@@ -150,7 +150,7 @@ fn links(output: &str) -> Vec<String> {
 
 /// Mount points. /run/netns itself is left out: making it a mount point once and for all is what `ip netns` does too.
 fn mounts() -> Vec<String> {
-    let mountinfo = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo is readable");
+    let mountinfo = fs::read_to_string("/proc/thread-self/mountinfo").expect("mountinfo is readable");
     // proc_pid_mountinfo(5): the fifth field is the mount point.
     let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
     points.filter(|&point| point != "/run/netns").map(str::to_owned).collect()

@@ -2,8 +2,10 @@
 
 pub mod binary;
 pub mod host;
+pub mod isolate;
 pub mod node;
 
 pub use binary::bin;
 pub use host::HostState;
+pub use isolate::isolate;
 pub use node::Nodes;

@@ -1,0 +1,106 @@
+#!/usr/bin/python3
+"""Write several small files in one task: each task costs a round trip to every node."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = """
+module: write_files
+short_description: Write several small files
+description:
+  - Writes each file whole or not at all, with its mode, and makes the directories that it needs.
+  - A file that is as it should be is left alone.
+options:
+  files:
+    description: The files.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path:
+        description: Where.
+        type: path
+        required: true
+      content:
+        description: The whole content.
+        type: str
+        required: true
+      mode:
+        description: Permissions, in octal.
+        type: str
+        default: "0644"
+author: kubeadm-systemd
+"""
+
+EXAMPLES = """
+- name: Write two files
+  write_files:
+    files:
+      - path: /etc/example/a
+        content: "one line\n"
+      - path: /usr/local/bin/b
+        content: "{{ lookup('ansible.builtin.file', 'b') }}\n"
+        mode: "0755"
+"""
+
+RETURN = """
+written:
+  description: Paths of the files that were not as they should be.
+  returned: always
+  type: list
+"""
+
+
+def is_current(path, content, mode):
+    """Tell whether the file is there with this content and mode."""
+    try:
+        with open(path, "rb") as file:
+            return file.read() == content and os.stat(path).st_mode & 0o7777 == mode
+    except FileNotFoundError:
+        return False
+
+
+def write(path, content, mode):
+    """Write by way of a temporary file beside it: nobody reads half a file."""
+    directory = os.path.dirname(path)
+    os.makedirs(directory, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=".")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, mode)
+        os.rename(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
+
+
+def main():
+    """Write what differs."""
+    suboptions = {
+        "path": {"type": "path", "required": True},
+        "content": {"type": "str", "required": True},
+        "mode": {"type": "str", "default": "0644"},
+    }
+    argument_spec = {"files": {"type": "list", "elements": "dict", "required": True, "options": suboptions}}
+    module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True)
+    written = []
+    for file in module.params["files"]:
+        path, content, mode = file["path"], file["content"].encode(), int(file["mode"], 8)
+        try:
+            if is_current(path, content, mode):
+                continue
+            if not module.check_mode:
+                write(path, content, mode)
+        except OSError as error:
+            module.fail_json(msg=f"cannot write {path}: {error.strerror}")
+        written.append(path)
+    module.exit_json(changed=bool(written), written=written)
+
+
+if __name__ == "__main__":
+    main()

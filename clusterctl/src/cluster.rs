@@ -1,0 +1,59 @@
+//! What clusterctl keeps of a cluster, and where.
+
+use std::path::PathBuf;
+
+use nodectl::files::{self, FileError};
+use nodectl::name::Name;
+use nodectl::state::StateDirs;
+
+/// Paths of what clusterctl keeps of a cluster. nodectl keeps what it has of it in the same directory.
+#[derive(Clone, Debug)]
+pub struct ClusterFiles {
+    dir: PathBuf,
+}
+
+impl ClusterFiles {
+    /// Of the cluster `name`.
+    pub fn new(dirs: &StateDirs, name: &Name) -> Self {
+        ClusterFiles { dir: dirs.cluster(name) }
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &std::path::Path {
+        &self.dir
+    }
+
+    /// The inventory that the cluster was made of.
+    pub fn inventory(&self) -> PathBuf {
+        self.dir.join("inventory.yml")
+    }
+
+    /// The administrator's kubeconfig, mode 0600.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.dir.join("kubeconfig")
+    }
+
+    /// Ansible's output, and the events of the last run.
+    pub fn log_dir(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    /// Remove all of it. What others keep in the directory stays.
+    ///
+    /// # Errors
+    /// When something cannot be removed.
+    pub fn remove(&self) -> Result<(), FileError> {
+        files::remove_tree(&self.log_dir())?;
+        for file in [self.inventory(), self.kubeconfig(), self.dir.join("bootstrap-token")] {
+            match std::fs::remove_file(&file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(FileError::of("remove", &file)(error));
+                }
+                _ => {}
+            }
+        }
+        // Fails while nodectl keeps something in it, and then it should stay.
+        let _ = std::fs::remove_dir(&self.dir);
+        Ok(())
+    }
+}

@@ -1,0 +1,50 @@
+//! Take a cluster apart, and forget it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use nodectl::files::FileError;
+use nodectl::name::Name;
+use nodectl::state::StateDirs;
+
+use crate::ansible::{Ansible, AnsibleArgs, AnsibleError};
+use crate::cluster::ClusterFiles;
+
+/// How long a reset may take.
+const DEADLINE: Duration = Duration::from_secs(300);
+
+/// Why a cluster was not taken apart.
+#[derive(Debug, thiserror::Error)]
+pub enum DownError {
+    /// It does not exist.
+    #[error("cluster {0} does not exist: it has no inventory; `clusterctl up` makes one")]
+    Unknown(Name),
+    /// The playbook failed.
+    #[error("{0}\nif its machines are gone, forget the cluster with --no-reset")]
+    Ansible(#[from] AnsibleError),
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Reset the cluster's nodes, unless `no_reset`, and remove what we keep of it.
+///
+/// # Errors
+/// When a node cannot be reset: then nothing is forgotten.
+pub fn run(
+    dirs: &StateDirs,
+    ansible: &AnsibleArgs,
+    name: &Name,
+    no_reset: bool,
+    interrupted: &Arc<AtomicBool>,
+) -> Result<(), DownError> {
+    let cluster = ClusterFiles::new(dirs, name);
+    if !no_reset {
+        if !cluster.inventory().is_file() {
+            return Err(DownError::Unknown(name.clone()));
+        }
+        Ansible::find(ansible)?.run("down", dirs, &cluster, DEADLINE, interrupted)?;
+    }
+    Ok(cluster.remove()?)
+}

@@ -1,0 +1,31 @@
+//! Tell where a cluster's kubeconfig is.
+
+use std::io::{self, Write};
+
+use nodectl::name::Name;
+use nodectl::state::StateDirs;
+
+use crate::cluster::ClusterFiles;
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub enum KubeconfigError {
+    /// The cluster was not made yet.
+    #[error("cluster {0} has no kubeconfig; make it with `clusterctl up`, or choose another with --cluster")]
+    None(Name),
+    /// It could not be printed.
+    #[error("cannot write to standard output")]
+    Output(#[source] io::Error),
+}
+
+/// Print its path.
+///
+/// # Errors
+/// When there is none.
+pub fn run(dirs: &StateDirs, name: &Name, mut output: impl Write) -> Result<(), KubeconfigError> {
+    let path = ClusterFiles::new(dirs, name).kubeconfig();
+    if !path.is_file() {
+        return Err(KubeconfigError::None(name.clone()));
+    }
+    writeln!(output, "{}", path.display()).map_err(KubeconfigError::Output)
+}

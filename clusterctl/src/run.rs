@@ -1,0 +1,56 @@
+//! From the command line to the verb that does the work.
+
+use std::io::{self, BufRead, Write};
+use std::time::Duration;
+
+use nodectl::interrupt;
+use nodectl::record::{self, NodeRecord, RecordError};
+
+use crate::cli::{Cli, Verb};
+use crate::down::{self, DownError};
+use crate::inventory::{Inventory, InventoryError};
+use crate::kubeconfig::{self, KubeconfigError};
+use crate::up::{self, UpError};
+
+/// Why a verb failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The records cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// They cannot become an inventory.
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
+    /// It could not be printed.
+    #[error("cannot write the inventory to standard output")]
+    Output(#[source] io::Error),
+    /// `up`.
+    #[error(transparent)]
+    Up(#[from] UpError),
+    /// `down`.
+    #[error(transparent)]
+    Down(#[from] DownError),
+    /// `kubeconfig`.
+    #[error(transparent)]
+    Kubeconfig(#[from] KubeconfigError),
+}
+
+/// Do what the command line says.
+///
+/// # Errors
+/// As the verb has them.
+pub fn run(cli: Cli, input: impl BufRead, mut output: impl Write) -> Result<(), Error> {
+    let (dirs, ansible) = (&cli.dirs, &cli.ansible);
+    match cli.verb {
+        Verb::Inventory => {
+            let nodes: Vec<NodeRecord> = record::read_all(input)?;
+            output.write_all(Inventory::of(&nodes)?.to_yaml()?.as_bytes()).map_err(Error::Output)?;
+        }
+        Verb::Up { inventory, timeout } => {
+            up::run(dirs, ansible, inventory, Duration::from_secs(timeout), input, output, &interrupt::flag())?;
+        }
+        Verb::Down { cluster, no_reset } => down::run(dirs, ansible, &cluster, no_reset, &interrupt::flag())?,
+        Verb::Kubeconfig { cluster } => kubeconfig::run(dirs, &cluster, output)?,
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! Make a cluster of an inventory's nodes.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use nodectl::files::{self, FileError};
+use nodectl::state::StateDirs;
+use serde_json::json;
+
+use crate::ansible::{Ansible, AnsibleArgs, AnsibleError};
+use crate::cluster::ClusterFiles;
+use crate::inventory::{Inventory, InventoryError};
+
+/// Why there is no cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum UpError {
+    /// The inventory cannot be used.
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
+    /// The playbook failed.
+    #[error(transparent)]
+    Ansible(#[from] AnsibleError),
+    /// The record could not be written.
+    #[error("cannot write the record to standard output")]
+    Output(#[source] std::io::Error),
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Run the playbook until every node is Ready and CoreDNS available, then print a record: `cluster`, `kubeconfig`,
+/// `server`, `kubernetes`, `nodes`, `changed` (tasks), `seconds` (in all), `steps` (seconds of each).
+///
+/// # Errors
+/// When anything fails; the playbook can be run again.
+pub fn run(
+    dirs: &StateDirs,
+    ansible: &AnsibleArgs,
+    inventory: Option<PathBuf>,
+    timeout: Duration,
+    input: impl Read,
+    mut output: impl Write,
+    interrupted: &Arc<AtomicBool>,
+) -> Result<(), UpError> {
+    let ansible = Ansible::find(ansible)?;
+    let (inventory, text) = match inventory {
+        Some(path) => Inventory::read(File::open(&path).map_err(FileError::of("open", &path))?)?,
+        None => Inventory::read(input)?,
+    };
+    // The clock runs from here: a pipe's earlier stages may take as long as they like.
+    let started = Instant::now();
+    let cluster = ClusterFiles::new(dirs, inventory.cluster());
+    files::write(&cluster.inventory(), text, 0o600)?;
+    let summary = ansible.run("up", dirs, &cluster, timeout, interrupted)?;
+    let record = json!({
+        "cluster": inventory.cluster(),
+        "kubeconfig": cluster.kubeconfig(),
+        "server": inventory.server(),
+        "nodes": inventory.nodes(),
+        "changed": summary.changed,
+        "seconds": rounded(started.elapsed().as_secs_f64()),
+        "steps": summary.steps,
+    });
+    writeln!(output, "{record}").map_err(UpError::Output)
+}
+
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}

@@ -1,0 +1,10 @@
+//! cnispawn on the real kernel, with real plugins and systemd-nspawn. Each test is a host of its own
+//! ([`tests::isolate`]), so that they run side by side and beside a real cluster.
+
+mod cnispawn {
+    mod ends;
+    mod errors;
+    mod fixture;
+    mod runs;
+    mod verbs;
+}

@@ -1,0 +1,186 @@
+//! The main job, from end to end: three nodes, a cluster of them, its use, and nothing left of it.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tests::{HostState, bin};
+
+const CLUSTER: &str = "e2e";
+/// A server on each node, and a Service in front.
+const WORKLOAD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/workload.yaml");
+
+/// The checkout.
+fn workspace() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The wrapper, which finds the binaries of this build first.
+fn wrapper(words: &[&str]) -> Command {
+    let path = std::env::var("PATH").expect("PATH");
+    let binaries = bin("clusterctl").parent().expect("a directory").to_owned();
+    let mut wrapper = Command::new(workspace().join("kubeadm-systemd"));
+    wrapper.args(words).env("KUBEADM_SYSTEMD_CLUSTER", CLUSTER).env("PATH", format!("{}:{path}", binaries.display()));
+    wrapper.stdin(Stdio::null());
+    wrapper
+}
+
+fn ok(command: &mut Command) -> String {
+    let output = command.stderr(Stdio::piped()).output().expect("it runs");
+    text(&format!("{command:?}"), &output)
+}
+
+fn text(what: &str, output: &Output) -> String {
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{what}: {}\n{out}\n{err}", output.status);
+    out.into_owned()
+}
+
+fn kubectl(words: &[&str]) -> String {
+    ok(&mut wrapper(&[&["kubectl"], words].concat()))
+}
+
+fn kubectl_json(words: &[&str]) -> Value {
+    serde_json::from_str(&kubectl(&[words, &["-o", "json"]].concat())).expect("JSON")
+}
+
+fn on_node(node: &str, script: &str) -> String {
+    let words = ["exec", "--cluster", CLUSTER, node, "--", "bash", "-euc", script];
+    ok(Command::new(bin("nodectl")).args(words).stdin(Stdio::null()))
+}
+
+fn in_pod(pod: &str, script: &str) -> String {
+    kubectl(&["exec", pod, "--", "bash", "-euc", script])
+}
+
+/// A request over HTTP in plain bash: neither nodes nor pods need more.
+fn get(host: &str) -> String {
+    format!("exec 3<>/dev/tcp/{host}/8080; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3")
+}
+
+/// Takes the cluster down, whatever happens.
+struct Down;
+
+impl Drop for Down {
+    fn drop(&mut self) {
+        let _ = wrapper(&["down"]).status();
+    }
+}
+
+/// The last line of standard output of `up`: its record.
+fn up() -> Value {
+    let output = ok(&mut wrapper(&["up", "--nodes", "3"]));
+    serde_json::from_str(output.lines().last().expect("a record")).expect("JSON")
+}
+
+#[test]
+fn the_main_job() {
+    bin("cnispawn");
+    bin("nodectl");
+    bin("clusterctl");
+    // An image that is not there yet is not what is compared.
+    tests::node::image();
+    let host = HostState::capture(&[]);
+    {
+        let _down = Down;
+        let record = up();
+        assert_eq!(record["cluster"], CLUSTER);
+        every_node_is_ready_and_every_system_pod_runs(&record);
+        kubectl(&["create", "-f", WORKLOAD]);
+        kubectl(&["wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s"]);
+        pods_reach_pods_on_other_nodes();
+        a_service_is_reached_from_a_node_and_from_a_pod_and_names_resolve();
+        logs_and_exec_work();
+        ansible_pings_all_nodes();
+        a_second_up_changes_nothing();
+        a_restarted_node_comes_back_with_its_routes();
+        ok(&mut wrapper(&["down"]));
+    }
+    host.wait_unchanged();
+}
+
+fn every_node_is_ready_and_every_system_pod_runs(record: &Value) {
+    let nodes = kubectl_json(&["get", "nodes"]);
+    let nodes = nodes["items"].as_array().expect("nodes");
+    assert_eq!(nodes.len(), 3);
+    for node in nodes {
+        assert_eq!(node["status"]["nodeInfo"]["kubeletVersion"], record["kubernetes"], "{}", node["metadata"]["name"]);
+        let conditions = node["status"]["conditions"].as_array().expect("conditions");
+        let ready = conditions.iter().find(|condition| condition["type"] == "Ready").expect("Ready");
+        assert_eq!(ready["status"], "True", "{}", node["metadata"]["name"]);
+    }
+    // CoreDNS runs twice; `up` waits until it is available, which one of the two is enough for.
+    kubectl(&["-n", "kube-system", "wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s"]);
+    let pods = kubectl_json(&["-n", "kube-system", "get", "pods"]);
+    let pods = pods["items"].as_array().expect("pods");
+    // etcd, three of the control plane, two of CoreDNS, a kube-proxy on each node.
+    assert_eq!(pods.len(), 4 + 2 + 3);
+    for pod in pods {
+        assert_eq!(pod["status"]["phase"], "Running", "{}", pod["metadata"]["name"]);
+    }
+}
+
+fn pods_reach_pods_on_other_nodes() {
+    let pods = kubectl_json(&["get", "pods", "-l", "app=web"]);
+    let pods: Vec<_> = pods["items"].as_array().expect("pods").iter().collect();
+    assert_eq!(pods.len(), 3);
+    for from in &pods {
+        for to in &pods {
+            let address = to["status"]["podIP"].as_str().expect("an address");
+            let answer = in_pod(from["metadata"]["name"].as_str().expect("a name"), &get(address));
+            let name = to["metadata"]["name"].as_str().expect("a name");
+            assert!(answer.contains(name), "{name} at {address} answered {answer:?}");
+        }
+    }
+    let on: std::collections::BTreeSet<_> = pods.iter().map(|pod| pod["spec"]["nodeName"].to_string()).collect();
+    assert_eq!(on.len(), 3, "one on each node");
+}
+
+fn a_service_is_reached_from_a_node_and_from_a_pod_and_names_resolve() {
+    let service = kubectl_json(&["get", "service", "web"]);
+    let address = service["spec"]["clusterIP"].as_str().expect("an address");
+    assert!(on_node("node2", &get(address)).contains("200 OK"), "from a node");
+    assert!(in_pod("web-1", &get(address)).contains("200 OK"), "from a pod");
+    assert!(in_pod("web-1", &get("web.default.svc.cluster.local")).contains("200 OK"), "by its name");
+    let kubernetes = in_pod("web-2", "getent hosts kubernetes.default.svc.cluster.local");
+    assert!(kubernetes.starts_with("10.96.0.1"), "{kubernetes}");
+}
+
+fn logs_and_exec_work() {
+    assert!(kubectl(&["logs", "web-1"]).contains("served"));
+    assert_eq!(kubectl(&["exec", "web-3", "--", "cat", "/etc/hostname"]).trim(), "web-3");
+}
+
+fn ansible_pings_all_nodes() {
+    let inventory = Path::new("/var/lib/kubeadm-systemd/clusters").join(CLUSTER).join("inventory.yml");
+    let ansible = workspace().join("ansible/.venv/bin/ansible");
+    let mut ping = Command::new(ansible);
+    ping.arg("-i").arg(inventory).args(["all", "-m", "ansible.builtin.ping"]).stdin(Stdio::null());
+    assert_eq!(ok(&mut ping).matches("SUCCESS").count(), 3);
+}
+
+fn a_second_up_changes_nothing() {
+    assert_eq!(up()["changed"], 0);
+}
+
+fn a_restarted_node_comes_back_with_its_routes() {
+    ok(Command::new(bin("nodectl")).args(["stop", "--cluster", CLUSTER, "node3"]));
+    let mut start = Command::new(bin("nodectl"));
+    ok(start.args(["start", "--cluster", CLUSTER, "--image", "default", "node3"]).stdin(Stdio::null()));
+    kubectl(&["wait", "--for=condition=Ready", "node", "--all", "--timeout=120s"]);
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        let pod = kubectl_json(&["get", "pod", "web-3"]);
+        let address = pod["status"]["podIP"].as_str().unwrap_or("192.0.2.1").to_owned();
+        let script = format!("timeout 5 bash -euc {}", shell_words::quote(&get(&address)));
+        let words = ["kubectl", "exec", "web-1", "--", "bash", "-euc", &script];
+        let output = wrapper(&words).output().expect("kubectl runs");
+        if String::from_utf8_lossy(&output.stdout).contains("web-3") {
+            return;
+        }
+        assert!(Instant::now() < deadline, "web-3 at {address} is not reached: {output:?}");
+        thread::sleep(Duration::from_millis(500));
+    }
+}
