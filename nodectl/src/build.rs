@@ -4,24 +4,30 @@
 //! again. A build with nothing changed is the same walk through the steps, with nothing to do in any of them.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::files::{self, FileError};
+use crate::files::FileError;
+use crate::images;
 use crate::name::Name;
 use crate::record::{self, RecordError};
 use crate::state::StateDirs;
 
 pub mod archives;
 pub mod base;
+pub mod cache;
+pub mod checkout;
 pub mod child;
 pub mod context;
 pub mod digest;
+pub mod download;
 pub mod generation;
 pub mod go;
 pub mod oci;
 pub mod pause;
 pub mod progress;
+pub mod release;
 pub mod rootfs;
 pub mod source;
 pub mod store;
@@ -30,6 +36,7 @@ pub mod tools;
 pub mod wanted;
 
 pub use context::Context;
+use release::Mirrors;
 use source::Source;
 
 /// Kubernetes' own programs.
@@ -95,9 +102,9 @@ pub struct BuildArgs {
     /// Debian mirror to install the node's operating system from, instead of the one that mmdebstrap knows
     #[arg(long, value_name = "URL", env = "KUBEADM_SYSTEMD_DEBIAN_MIRROR")]
     pub debian_mirror: Option<String>,
-    /// Where upstream's releases are
-    #[arg(long, value_name = "URL", env = "KUBEADM_SYSTEMD_RELEASE_URL", default_value = "https://dl.k8s.io/release")]
-    pub release_url: String,
+    /// Where releases come from.
+    #[command(flatten)]
+    pub mirrors: Mirrors,
 }
 
 /// Why an image could not be built.
@@ -128,9 +135,9 @@ pub enum Error {
 /// # Errors
 /// When anything is wrong: an image of that name is as it was before.
 pub fn run(args: &BuildArgs, dirs: &StateDirs, output: impl Write) -> Result<(), Error> {
-    let source = args.kubernetes.clone().decide(&args.release_url);
-    tools::check(&source)?;
     let _lock = lock(dirs)?;
+    let source = decide(args, dirs);
+    tools::check(&source)?;
     let cx = Context::begin(dirs)?;
     let base = base::build(&cx, args.debian_mirror.as_deref())?;
     let supplies = supply::obtain(&cx, args, &source, &base)?;
@@ -150,8 +157,28 @@ pub fn run(args: &BuildArgs, dirs: &StateDirs, output: impl Write) -> Result<(),
     Ok(record::write(output, &record)?)
 }
 
+/// Decide `auto:`. An image that was made from one of the two stays with it as long as the version is the same: its
+/// nodes get no other programs because the network was down for a moment, and a build with nothing to do asks nobody.
+fn decide(args: &BuildArgs, dirs: &StateDirs) -> Source {
+    let Source::Auto(version) = &args.kubernetes else { return args.kubernetes.clone() };
+    let before = images::load(dirs, &args.image).ok().and_then(|record| record.source.parse().ok());
+    match before {
+        Some(Source::Release(before)) if before == *version => Source::Release(before),
+        Some(Source::Go(before)) if before == *version => Source::Go(before),
+        _ => args.kubernetes.clone().decide(&args.mirrors.release_url),
+    }
+}
+
 /// One build at a time: they share the cache.
-fn lock(dirs: &StateDirs) -> Result<std::fs::File, FileError> {
+fn lock(dirs: &StateDirs) -> Result<File, FileError> {
     let path = dirs.lock("build");
-    files::lock(&path)
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(parent).map_err(FileError::of("create", parent))?;
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(FileError::of("lock", &path))?;
+    if file.try_lock().is_err() {
+        eprintln!("build: waiting for another build to end; it holds {}", path.display());
+        file.lock().map_err(FileError::of("lock", &path))?;
+    }
+    Ok(file)
 }

@@ -1,5 +1,7 @@
 //! Where a build works: half-made things in one place, finished things moved to theirs in one step.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +19,8 @@ pub struct Context {
     pub run: PathBuf,
     /// Where progress is shown.
     pub progress: Progress,
+    /// What of the cache this build uses.
+    used: RefCell<BTreeSet<PathBuf>>,
 }
 
 impl Context {
@@ -30,6 +34,7 @@ impl Context {
             run: dirs.run.join("build"),
             dirs: dirs.clone(),
             progress: Progress::to_stderr(),
+            used: RefCell::default(),
         };
         cx.end()?;
         fs::create_dir_all(&cx.building).map_err(FileError::of("create", &cx.building))?;
@@ -45,9 +50,17 @@ impl Context {
         files::remove_tree(&self.run)
     }
 
-    /// A place in the cache.
+    /// A place in the cache, which this build uses.
     pub fn cached(&self, kind: &str, name: &str) -> PathBuf {
-        self.dirs.cache().join(kind).join(name)
+        let path = Path::new(kind).join(name);
+        let place = self.dirs.cache().join(&path);
+        self.used.borrow_mut().insert(path);
+        place
+    }
+
+    /// All that this build has used of the cache.
+    pub fn used(&self) -> BTreeSet<PathBuf> {
+        self.used.borrow().clone()
     }
 
     /// The log of a step.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Map;
 
 use super::base::Base;
+use super::cache;
 use super::digest::Key;
 use super::rootfs::{self, RootfsError};
 use super::store::{self, Contents, StoreError, Supply};
@@ -89,6 +90,10 @@ pub fn build(cx: &Context, inputs: &Inputs<'_>) -> Result<ImageRecord, Generatio
         let contents: Contents =
             inputs.supplies.iter().map(|s| (s.reference().to_owned(), s.key().to_owned())).collect();
         files::write_json(&half.join(CONTENTS), &contents)?;
+        if !inputs.programs.contains_key("etcdctl") {
+            rootfs::link_etcdctl(&half.join("rootfs"), &half.join("containerd"))?;
+        }
+        cache::remember(cx, &half)?;
         // A record must not outlive, in a power cut, what it names.
         sync(&half)?;
         cx.keep(&half, &place)?;
@@ -103,6 +108,7 @@ pub fn build(cx: &Context, inputs: &Inputs<'_>) -> Result<ImageRecord, Generatio
     };
     if current.as_ref() != Some(&record) {
         files::write_json(&images::record_path(&cx.dirs, inputs.image), &record)?;
+        cache::prune(cx)?;
     }
     prune(cx, &record)?;
     Ok(record)

@@ -187,6 +187,21 @@ pub fn build(root: &Path, base: &Base, programs: &Programs, pause: &str) -> Resu
     Ok(())
 }
 
+/// Upstream publishes etcdctl in etcd's image alone: take it from there, out of an image `store` that is filled.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn link_etcdctl(root: &Path, store: &Path) -> Result<(), FileError> {
+    let snapshots = store.join("io.containerd.snapshotter.v1.overlayfs/snapshots");
+    let candidates =
+        files::entries(&snapshots)?.into_iter().map(|id| snapshots.join(id).join("fs/usr/local/bin/etcdctl"));
+    match candidates.into_iter().find(|path| path.is_file()) {
+        Some(program) => link(&program, &root.join("usr/local/bin/etcdctl")),
+        // A newer etcd's image may have none, and no node needs it.
+        None => Ok(()),
+    }
+}
+
 /// A copy whose files are hard links: never write into one, replace it.
 ///
 /// # Errors

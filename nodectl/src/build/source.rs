@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::download;
+
 /// The version that this release of the project is tested with.
 pub const PINNED: &str = "v1.37.2";
 
@@ -119,7 +121,8 @@ impl Source {
     /// Decide `auto:`, saying so on standard error.
     pub fn decide(self, release_url: &str) -> Source {
         let Source::Auto(version) = self else { return self };
-        match probe(&format!("{release_url}/{version}/bin/linux/{}/kubeadm", super::arch())) {
+        let url = format!("{release_url}/{version}/bin/linux/{}/kubeadm", super::arch());
+        match download::probe(&url, PROBE_DEADLINE) {
             Ok(()) => Source::Release(version),
             Err(error) => {
                 eprintln!("build: {release_url} cannot be reached ({error}): building {version} from Go modules");
@@ -127,12 +130,6 @@ impl Source {
             }
         }
     }
-}
-
-/// Ask for a file without fetching it.
-fn probe(url: &str) -> Result<(), Box<ureq::Error>> {
-    let config = ureq::Agent::config_builder().timeout_global(Some(PROBE_DEADLINE)).build();
-    ureq::Agent::from(config).head(url).call().map(drop).map_err(Box::new)
 }
 
 #[cfg(test)]

@@ -4,12 +4,15 @@ use std::path::Path;
 
 use super::archives::{self, ArchivesError};
 use super::base::Base;
+use super::checkout::{self, CheckoutError};
 use super::go::{Component, GoError, KUBERNETES, Toolchain};
 use super::pause::{self, PauseError};
+use super::release::{self, ReleaseError};
 use super::source::{Source, Version};
 use super::store::Supply;
 use super::wanted::{self, WantedError};
 use super::{BuildArgs, CNI_PROGRAMS, CONTAINERD_PROGRAMS, Context, PROGRAMS, Program, Programs};
+use crate::files::FileError;
 
 /// All that a node needs beside its operating system.
 pub struct Supplies {
@@ -26,6 +29,15 @@ pub struct Supplies {
 /// Why something could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum SupplyError {
+    /// It could not be fetched.
+    #[error(transparent)]
+    Release(#[from] ReleaseError),
+    /// The checkout is of no use.
+    #[error(transparent)]
+    Checkout(#[from] CheckoutError),
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Go could not build it.
     #[error(transparent)]
     Go(#[from] GoError),
@@ -45,11 +57,26 @@ pub enum SupplyError {
 /// # Errors
 /// When something cannot be built or fetched.
 pub fn obtain(cx: &Context, args: &BuildArgs, source: &Source, base: &Base) -> Result<Supplies, SupplyError> {
-    let _ = args;
     match source {
-        Source::Go(version) | Source::Auto(version) | Source::Release(version) => from_go(cx, version, base),
-        Source::Dir(_) => from_go(cx, &super::source::pinned(), base),
+        Source::Release(version) => from_release(cx, args, version),
+        Source::Dir(path) => from_checkout(cx, path, base),
+        // Decided before: what is still `auto` here has no release.
+        Source::Go(version) | Source::Auto(version) => from_go(cx, version, base),
     }
+}
+
+fn from_release(cx: &Context, args: &BuildArgs, version: &Version) -> Result<Supplies, SupplyError> {
+    let programs = release::programs(cx, &args.mirrors, version)?;
+    let wanted = wanted::list(&programs["kubeadm"].path, version)?;
+    let images = release::images(cx, &args.mirrors, &wanted)?;
+    let pause = wanted::find(&wanted, "pause")?.full.clone();
+    Ok(Supplies { version: version.clone(), programs, images, pause })
+}
+
+fn from_checkout(cx: &Context, path: &Path, base: &Base) -> Result<Supplies, SupplyError> {
+    let path = path.canonicalize().map_err(FileError::of("find", path))?;
+    let (version, programs) = checkout::build(cx, &path)?;
+    assemble(cx, &Toolchain::find()?, &version, programs, &path, base)
 }
 
 fn from_go(cx: &Context, version: &Version, base: &Base) -> Result<Supplies, SupplyError> {
