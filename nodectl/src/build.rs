@@ -153,7 +153,7 @@ pub fn run(args: &BuildArgs, dirs: &StateDirs, output: impl Write) -> Result<(),
             pause: &supplies.pause,
         },
     )?;
-    cx.end()?;
+    drop(cx);
     Ok(record::write(output, &record)?)
 }
 

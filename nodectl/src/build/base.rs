@@ -100,7 +100,7 @@ pub fn build(cx: &Context, mirror: Option<&str>) -> Result<Base, BaseError> {
     let key = Key::new("base 1").with("arch", super::arch()).with_all("argument", &arguments).finish();
     let tree = cx.cached("base", &key);
     if !tree.is_dir() {
-        cx.progress.stage(&format!("install Debian {SUITE} (mmdebstrap)"), |_| {
+        cx.progress.stage(&format!("install Debian {SUITE} (mmdebstrap)"), |stage| {
             let half = cx.building.join("base");
             let mut mmdebstrap = Command::new("mmdebstrap");
             for argument in &arguments {
@@ -112,7 +112,7 @@ pub fn build(cx: &Context, mirror: Option<&str>) -> Result<Base, BaseError> {
             }
             mmdebstrap.env("LC_ALL", "C.UTF-8");
             // SIGTERM: it ends its own children.
-            child::run(child::contain(&mut mmdebstrap, Signal::SIGTERM), &cx.log("base"))?;
+            child::run(child::contain(&mut mmdebstrap, Signal::SIGTERM), &cx.log("base"), stage)?;
             cx.keep(&half, &tree)?;
             Ok::<_, BaseError>(())
         })?;

@@ -82,11 +82,11 @@ fn compile(cx: &Context, path: &Path, version: &Version) -> Result<PathBuf, Chec
     fs::create_dir_all(&out).map_err(FileError::of("create", &out))?;
     let variables = go::version_variables(version).into_iter().map(|variable| format!(" -X {variable}"));
     let mut go = Command::new("go");
-    go.args(["build", "-trimpath", "-buildvcs=false", "-ldflags"]);
+    go.args(["build", "-v", "-trimpath", "-buildvcs=false", "-ldflags"]);
     go.arg(format!("-s -w{}", variables.collect::<String>())).arg("-o").arg(&out);
     go.args(PROGRAMS.map(|program| format!("./cmd/{program}"))).env("CGO_ENABLED", "0").current_dir(path);
-    cx.progress.stage(&format!("compile {version} in {} (go)", path.display()), |_| {
-        child::run(child::contain(&mut go, Signal::SIGTERM), &cx.log("checkout"))
+    cx.progress.stage(&format!("compile {version} in {} (go)", path.display()), |stage| {
+        child::run(child::contain(&mut go, Signal::SIGTERM), &cx.log("checkout"), stage)
     })?;
     Ok(out)
 }

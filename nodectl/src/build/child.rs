@@ -6,12 +6,19 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use crate::files::FileError;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
+
+use super::progress::Stage;
+
+/// How often to look whether a program has ended, while its log is shown.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Lines of the log that an error repeats.
 const LAST_LINES: usize = 12;
@@ -82,13 +89,24 @@ pub fn spawn(command: &mut Command, log: &Path) -> Result<Child, ChildError> {
     child.map_err(|source| ChildError::Spawn { command: shown(command), source })
 }
 
-/// Run `command` to its end, with its output in `log`.
+/// Run `command` to its end, with its output in `log`, whose last line `stage` shows.
 ///
 /// # Errors
 /// When it cannot be started or ends non-zero.
-pub fn run(command: &mut Command, log: &Path) -> Result<(), ChildError> {
+pub fn run(command: &mut Command, log: &Path, stage: &Stage) -> Result<(), ChildError> {
     let mut child = spawn(command, log)?;
-    let status = child.wait().map_err(|source| ChildError::Spawn { command: shown(command), source })?;
+    let ended = if stage.is_shown() {
+        loop {
+            match child.try_wait().transpose() {
+                Some(ended) => break ended,
+                None => stage.detail(tail(log).lines().last().unwrap_or_default()),
+            }
+            thread::sleep(LOOK);
+        }
+    } else {
+        child.wait()
+    };
+    let status = ended.map_err(|source| ChildError::Spawn { command: shown(command), source })?;
     if status.success() { Ok(()) } else { Err(failed(command, status, log)) }
 }
 
@@ -98,18 +116,23 @@ pub fn failed(command: &Command, status: ExitStatus, log: &Path) -> ChildError {
 }
 
 fn last_lines(log: &Path) -> String {
+    let text = tail(log);
+    let lines: Vec<_> = text.trim_end().lines().collect();
+    let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+    last.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
+
+/// The end of a log, as far as it can be read.
+fn tail(log: &Path) -> String {
     let read = || -> io::Result<String> {
         let mut file = File::open(log)?;
         let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(16 << 10)))?;
+        file.seek(SeekFrom::Start(length.saturating_sub(8 << 10)))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
-    let text = read().unwrap_or_default();
-    let lines: Vec<_> = text.trim_end().lines().collect();
-    let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
-    last.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+    read().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -122,7 +145,8 @@ mod tests {
         let log = dir.path().join("logs/seq.log");
         let mut command = Command::new("sh");
         command.args(["-c", "seq 1 100; exit 3"]).current_dir("/").env("A", "b c");
-        let text = run(&mut command, &log).expect_err("fails").to_string();
+        let progress = super::super::progress::Progress::to_stderr();
+        let text = progress.stage("count", |stage| run(&mut command, &log, stage)).expect_err("fails").to_string();
         assert!(text.starts_with("`cd / && A='b c' sh -c 'seq 1 100; exit 3'` failed with exit status: 3"), "{text}");
         assert!(text.contains(&log.display().to_string()), "{text}");
         assert!(text.ends_with("  99\n  100") && !text.contains("  42"), "{text}");

@@ -36,16 +36,12 @@ impl Context {
             progress: Progress::to_stderr(),
             used: RefCell::default(),
         };
-        cx.end()?;
+        cx.clear()?;
         fs::create_dir_all(&cx.building).map_err(FileError::of("create", &cx.building))?;
         Ok(cx)
     }
 
-    /// Remove what is left over.
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn end(&self) -> Result<(), FileError> {
+    fn clear(&self) -> Result<(), FileError> {
         files::remove_tree(&self.building)?;
         files::remove_tree(&self.run)
     }
@@ -84,6 +80,14 @@ impl Context {
     }
 }
 
+impl Drop for Context {
+    fn drop(&mut self) {
+        if let Err(error) = self.clear() {
+            eprintln!("build: {}", crate::error_chain(&error));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,13 +98,14 @@ mod tests {
         let cx = Context::for_tests(dir.path());
         let half = cx.building.join("half");
         fs::create_dir(&half).expect("made");
-        drop(cx);
+        std::mem::forget(cx);
         let cx = Context::for_tests(dir.path());
         assert!(!half.exists());
         fs::create_dir(&half).expect("made");
         let place = cx.cached("base", "key");
         cx.keep(&half, &place).expect("kept");
-        cx.end().expect("ended");
-        assert!(place.is_dir() && !cx.building.exists());
+        let building = cx.building.clone();
+        drop(cx);
+        assert!(place.is_dir() && !building.exists());
     }
 }

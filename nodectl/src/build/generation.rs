@@ -143,8 +143,9 @@ fn prune(cx: &Context, record: &ImageRecord) -> Result<(), FileError> {
     if others.is_empty() {
         return Ok(());
     }
-    let nodes = node_records(cx)?;
-    for other in others.iter().filter(|other| !is_used(other, &nodes)) {
+    let mut users = node_records(cx)?;
+    users.extend(mounts());
+    for other in others.iter().filter(|other| !is_used(other, &users)) {
         // Renamed first: it is either whole or not there.
         let half = cx.building.join("old");
         fs::rename(other, &half).map_err(FileError::of("remove", other))?;
@@ -153,8 +154,19 @@ fn prune(cx: &Context, record: &ImageRecord) -> Result<(), FileError> {
     Ok(())
 }
 
-fn is_used(generation: &Path, nodes: &[String]) -> bool {
-    nodes.iter().any(|node| node.contains(&*generation.to_string_lossy()))
+fn is_used(generation: &Path, users: &[String]) -> bool {
+    users.iter().any(|user| user.contains(&*generation.to_string_lossy()))
+}
+
+/// The mounts that every process sees: a node of another state directory may run on a generation too.
+fn mounts() -> Vec<String> {
+    let processes = files::entries(Path::new("/proc")).unwrap_or_default();
+    let ids = processes.iter().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+    // One that has just ended has no mounts any more.
+    let mut mounts: Vec<_> = ids.filter_map(|id| fs::read_to_string(format!("/proc/{id}/mountinfo")).ok()).collect();
+    mounts.sort();
+    mounts.dedup();
+    mounts
 }
 
 /// The text of every node's record: any that names a generation uses it.

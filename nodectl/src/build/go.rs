@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::Context;
 use super::child::{self, ChildError};
 use super::digest::Key;
+use super::progress::Stage;
 use super::source::Version;
 use super::tools::{self, ToolsError};
 use crate::command::{self, CommandError};
@@ -227,16 +228,16 @@ impl Toolchain {
             return Ok((done, key));
         }
         let what = format!("compile {} {} (go)", component.name, component.modules[0].1);
-        cx.progress.stage(&what, |_| {
+        cx.progress.stage(&what, |stage| {
             let cache = command::output(Command::new("go").args(["env", "GOCACHE"]).current_dir("/"))?;
             tools::space(Path::new(String::from_utf8_lossy(&cache.stdout).trim()), SPACE)?;
-            let built = self.compile(cx, component)?;
+            let built = self.compile(cx, component, stage)?;
             cx.keep(&built, &done)?;
             Ok((done, key))
         })
     }
 
-    fn compile(&self, cx: &Context, component: &Component) -> Result<PathBuf, GoError> {
+    fn compile(&self, cx: &Context, component: &Component, stage: &Stage) -> Result<PathBuf, GoError> {
         let work = cx.building.join("go").join(component.name);
         let bin = work.join("bin");
         fs::create_dir_all(&bin).map_err(FileError::of("create", &bin))?;
@@ -246,12 +247,12 @@ impl Toolchain {
 
         let mut go = Command::new("go");
         // -mod=mod fills in go.mod and go.sum. As an argument it leaves the user's GOFLAGS alone.
-        go.args(["build", "-mod=mod", "-trimpath", "-tags", component.tags, "-ldflags", &component.ldflags()]);
+        go.args(["build", "-v", "-mod=mod", "-trimpath", "-tags", component.tags, "-ldflags", &component.ldflags()]);
         let mut out = OsString::from(&bin);
         out.push("/");
         go.arg("-o").arg(out).args(component.programs.iter().map(|(_, package)| package));
         go.env("CGO_ENABLED", "0").current_dir(&work);
-        child::run(child::contain(&mut go, Signal::SIGTERM), &cx.log(component.name))?;
+        child::run(child::contain(&mut go, Signal::SIGTERM), &cx.log(component.name), stage)?;
         for (name, package) in &component.programs {
             let (from, to) = (bin.join(default_name(package)), bin.join(name));
             fs::rename(&from, &to).map_err(FileError::of("rename", &from))?;

@@ -34,13 +34,13 @@ pub fn build(cx: &Context, tree: &Path, tag: &str) -> Result<(PathBuf, String), 
     if done.is_dir() {
         return Ok((done, key));
     }
-    cx.progress.stage(&format!("compile pause {tag} (cc)"), |_| {
+    cx.progress.stage(&format!("compile pause {tag} (cc)"), |stage| {
         let bin = cx.building.join("pause");
         std::fs::create_dir_all(&bin).map_err(FileError::of("create", &bin))?;
         let mut cc = Command::new("cc");
         cc.args(["-Os", "-Wall", "-static", "-s"]).arg(format!("-DVERSION=v{tag}"));
         cc.arg("-o").arg(bin.join("pause")).arg(&source);
-        child::run(child::contain(&mut cc, Signal::SIGKILL), &cx.log("pause"))?;
+        child::run(child::contain(&mut cc, Signal::SIGKILL), &cx.log("pause"), stage)?;
         cx.keep(&bin, &done)?;
         Ok((done, key))
     })

@@ -51,6 +51,11 @@ impl Stage {
         Stage { what: what.to_owned(), started: Instant::now(), bar, finished: false }
     }
 
+    /// Whether anybody sees what moves.
+    pub fn is_shown(&self) -> bool {
+        self.bar.is_some()
+    }
+
     /// The size is known now: show a bar.
     pub fn total(&self, bytes: u64) {
         if let Some(bar) = &self.bar {
