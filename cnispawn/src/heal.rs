@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::cni::chain::ChainError;
 use crate::cni::conf::ConfError;
-use crate::cni::{Chain, NetworkList};
+use crate::cni::{Attachment, Chain, NetworkList};
 use crate::dirs::Dirs;
 use crate::files::FileError;
 use crate::link;
@@ -27,7 +27,7 @@ const KILLED: Duration = Duration::from_secs(20);
 pub const LOCKED: Duration = Duration::from_secs(180);
 /// How often DEL is tried.
 const ATTEMPTS: u32 = 5;
-/// The pause before the second time; each later one is twice as long.
+/// The pause after the first time; each later one is twice as long.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long the kernel may take to remove a bridge's last port after its peer's namespace is gone.
 const PORTS_GONE: Duration = Duration::from_secs(2);
@@ -162,20 +162,26 @@ fn detach(dirs: &Dirs, record: &Record, recorded: &Recorded) -> Result<(), HealE
     // Debian 12's bridge plugin fails when it removes iptables chains at the same time as another ("CHAIN_DEL failed
     // (Device or resource busy)"): one at a time, and again if iptables was busy for other reasons.
     let _lock = Lock::take(&dirs.network_lock(&list.name), Mode::Exclusive, LOCKED)?;
-    let mut attempt = 0;
-    loop {
-        if let Some(result) = chain.cached_result(attachment).filter(|_| standin::is_needed(&list))
-            && let Err(error) = standin::put(&record.netns, &attachment.if_name, &result)
-        {
-            tracing::warn!("{}; iptables rules may be left", crate::error_chain(&error));
+    for attempt in 1.. {
+        let last = attempt == ATTEMPTS;
+        // Not the last time: with a stand-in, the bridge plugin fails for ever when its rules are gone already.
+        if !last && standin::is_needed(&list) {
+            put_standin(record, attachment, &chain);
         }
         match chain.del(attachment) {
-            Ok(()) => return Ok(()),
-            Err(error) if attempt + 1 < ATTEMPTS => tracing::debug!("DEL again after: {error}"),
-            Err(source) => return Err(HealError::Del { name: record.name.clone(), source }),
+            Ok(()) => break,
+            Err(source) if last => return Err(HealError::Del { name: record.name.clone(), source }),
+            Err(error) => tracing::debug!("DEL again after: {}", crate::error_chain(&error)),
         }
-        thread::sleep(PAUSE * 2_u32.pow(attempt));
-        attempt += 1;
+        thread::sleep(PAUSE * 2_u32.pow(attempt - 1));
+    }
+    Ok(())
+}
+
+fn put_standin(record: &Record, attachment: &Attachment, chain: &Chain<'_>) {
+    let Some(result) = chain.cached_result(attachment) else { return };
+    if let Err(error) = standin::put(&record.netns, &attachment.if_name, &result) {
+        tracing::warn!("{}; iptables rules may be left", crate::error_chain(&error));
     }
 }
 

@@ -12,44 +12,52 @@ use std::time::{Duration, Instant};
 pub struct HostState {
     lines: BTreeSet<String>,
     files_of: Vec<PathBuf>,
-    only: Vec<String>,
+    scope: Scope,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    Machine,
+    Namespaces,
 }
 
 impl HostState {
-    /// Network namespaces, links, mounts, packet filter rules, cgroups, processes, sysctls, and every file below the directories `files_of` (an
-    /// IPAM store, a CNI cache; one that does not exist is empty).
+    /// Network namespaces, links, mounts, packet filter rules, cgroups, processes, sysctls, and every file below the
+    /// directories `files_of` (an IPAM store, a CNI cache; one that does not exist is empty).
     ///
     /// # Panics
-    /// When one of the tools `ip`, `iptables-save` and `nft` is missing or fails.
+    /// When one of the tools `ip`, `iptables-save`, `nft`, `find` and `ps` is missing or fails.
     pub fn capture(files_of: &[&Path]) -> Self {
-        Self::capture_only(files_of, &[])
+        Self::capture_scope(files_of, Scope::Machine)
     }
 
-    /// As [`HostState::capture`], but only lines that contain one of the words `only`: other tests run at the same
-    /// time. An empty list takes everything.
+    /// Only what belongs to the calling thread's network and mount namespaces, and the files: for a test on a host of
+    /// its own ([`crate::isolate`]).
     ///
     /// # Panics
     /// As [`HostState::capture`].
-    pub fn capture_only(files_of: &[&Path], only: &[&str]) -> Self {
-        let mut state = HostState {
-            lines: BTreeSet::new(),
-            files_of: files_of.iter().map(|&path| path.to_owned()).collect(),
-            only: only.iter().map(|&word| word.to_owned()).collect(),
-        };
+    pub fn capture_namespaces(files_of: &[&Path]) -> Self {
+        Self::capture_scope(files_of, Scope::Namespaces)
+    }
+
+    fn capture_scope(files_of: &[&Path], scope: Scope) -> Self {
+        let files = files_of.iter().map(|&path| path.to_owned()).collect();
+        let mut state = HostState { lines: BTreeSet::new(), files_of: files, scope };
         state.add("netns", tool(&["ip", "netns", "list"]).lines().map(|line| first_word(line).to_owned()));
         state.add("link", links(&tool(&["ip", "-oneline", "link", "show"])));
         state.add("mount", mounts());
         state.add("iptables", rules(&tool(&["iptables-save"])));
         state.add("ip6tables", rules(&tool(&["ip6tables-save"])));
         state.add("nft", nft_rules(&tool(&["nft", "list", "ruleset"])));
-        state.add("cgroup", cgroups());
-        state.add("process", processes());
-        state.add("sysctl", SYSCTLS.iter().map(|name| sysctl(name)));
+        if scope == Scope::Machine {
+            state.add("cgroup", cgroups());
+            state.add("process", processes());
+            state.add("sysctl", SYSCTLS.iter().map(|name| sysctl(name)));
+        }
         for dir in files_of {
             let mut files = Vec::new();
             walk(dir, &mut files);
-            // Whole, whatever `only` says: the directory belongs to the caller.
-            state.lines.extend(files.into_iter().map(|file| format!("file {file}")));
+            state.add("file", files);
         }
         state
     }
@@ -58,8 +66,7 @@ impl HostState {
     #[must_use]
     pub fn recapture(&self) -> Self {
         let files_of: Vec<_> = self.files_of.iter().map(PathBuf::as_path).collect();
-        let only: Vec<_> = self.only.iter().map(String::as_str).collect();
-        Self::capture_only(&files_of, &only)
+        Self::capture_scope(&files_of, self.scope)
     }
 
     /// What the other has more (`+`) and less (`-`); empty when they are equal.
@@ -94,9 +101,7 @@ impl HostState {
     }
 
     fn add(&mut self, kind: &str, entries: impl IntoIterator<Item = String>) {
-        let lines = entries.into_iter().map(|entry| format!("{kind} {entry}"));
-        let wanted = lines.filter(|line| self.only.is_empty() || self.only.iter().any(|word| line.contains(word)));
-        self.lines.extend(wanted.collect::<Vec<_>>());
+        self.lines.extend(entries.into_iter().map(|entry| format!("{kind} {entry}")));
     }
 }
 
@@ -237,7 +242,7 @@ mod tests {
         let state = |lines: &[&str]| HostState {
             lines: lines.iter().map(|&line| line.to_owned()).collect(),
             files_of: Vec::new(),
-            only: Vec::new(),
+            scope: Scope::Machine,
         };
         let (before, after) = (state(&["link a", "link b"]), state(&["link b", "netns c"]));
         assert_eq!(before.difference(&after), "+ netns c\n- link a\n");

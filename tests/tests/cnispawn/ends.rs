@@ -6,7 +6,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 
-use super::fixture::{Container, Fixture, bridge, fail, is_alive, processes, succeed, wait_for};
+use super::fixture::{Container, Fixture, bridge, fail, in_netns, is_alive, processes, succeed, wait_for};
 
 fn signal(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).expect("it runs");
@@ -124,7 +124,13 @@ fn rules_go_even_when_a_del_was_cut_short_after_the_interface() {
 fn rules_go_even_when_the_network_namespace_is_gone() {
     let fixture = Fixture::new(29);
     let mut web = fixture.start("web");
+    let payload = web.payload();
     kill_both(&fixture, &mut web);
+    for pid in payload {
+        // systemd-nspawn's end may have ended it.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+    wait_for("the payload's end", || in_netns("web").is_empty());
     succeed(Command::new("ip").args(["netns", "delete", "web"]));
     succeed(&mut fixture.cnispawn(&["gc"]));
     fixture.before.assert_unchanged();

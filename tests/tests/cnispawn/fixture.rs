@@ -1,6 +1,7 @@
 //! A host, a network and a container's root file system for a test.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -15,21 +16,21 @@ use tests::HostState;
 /// Where Debian and the plugins' own releases put them.
 const PLUGIN_DIRS: &str = "/opt/cni/bin:/usr/lib/cni:/usr/libexec/cni";
 
-pub struct Fixture {
-    pub dir: tempfile::TempDir,
-    pub before: HostState,
-    pub net: String,
+pub(super) struct Fixture {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) before: HostState,
+    pub(super) net: String,
 }
 
 impl Fixture {
     /// A host with one network, `10.201.N.0/24` on the bridge `cs-N`.
-    pub fn new(n: u8) -> Self {
+    pub(super) fn new(n: u8) -> Self {
         let fixture = Self::without_network(n);
         fixture.write_conf(&json!([bridge(n, 24, fixture.path("ipam"))]));
         fixture
     }
 
-    pub fn without_network(n: u8) -> Self {
+    pub(super) fn without_network(n: u8) -> Self {
         tests::isolate();
         let dir = tempfile::tempdir().expect("a temporary directory");
         for name in ["net.d", "bin", "ipam", "root"] {
@@ -37,27 +38,27 @@ impl Fixture {
         }
         make_root(&dir.path().join("root"));
         let files_of = ["ipam", "cache", "state", "run/containers"].map(|name| dir.path().join(name));
-        let before = HostState::capture(&files_of.each_ref().map(PathBuf::as_path));
+        let before = HostState::capture_namespaces(&files_of.each_ref().map(PathBuf::as_path));
         Fixture { dir, before, net: format!("cs-{n}") }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn write_conf(&self, plugins: &Value) {
+    pub(super) fn write_conf(&self, plugins: &Value) {
         let list = json!({"cniVersion": "1.0.0", "name": self.net, "plugins": plugins});
         fs::write(self.path("net.d/50-test.conflist"), list.to_string()).expect("written");
     }
 
     /// A plugin of our own: a shell script.
-    pub fn write_plugin(&self, name: &str, script: &str) {
+    pub(super) fn write_plugin(&self, name: &str, script: &str) {
         let path = self.path("bin").join(name);
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("executable");
     }
 
-    pub fn cnispawn(&self, args: &[&str]) -> Command {
+    pub(super) fn cnispawn(&self, args: &[&str]) -> Command {
         let mut cnispawn = Command::new(tests::bin("cnispawn"));
         cnispawn.args(args).stdin(Stdio::null());
         for variable in ["CNI_ARGS", "CNI_IFNAME", "CAP_ARGS", "CNISPAWN_EXEC", "CNISPAWN_LOG"] {
@@ -72,62 +73,64 @@ impl Fixture {
     }
 
     /// `cnispawn run NAME` of a shell script in a container, with the host's own programs.
-    pub fn run(&self, name: &str, script: &str) -> Command {
+    pub(super) fn run(&self, name: &str, script: &str) -> Command {
         let mut run = self.cnispawn(&["run", name, "--", "--quiet", "--register=no", "--keep-unit", "--as-pid2"]);
-        run.arg("--pipe").arg("--bind-ro=/usr").arg("-D").arg(self.path("root")).args(["/bin/bash", "-c", script]);
+        // Read-only: systemd-nspawn would lock the directory against a second container.
+        run.args(["--pipe", "--read-only", "--bind-ro=/usr"]).arg("-D").arg(self.path("root")).args([
+            "/bin/bash",
+            "-c",
+            script,
+        ]);
         run
     }
 
     /// Start a container that sleeps, and wait until it is up.
-    pub fn start(&self, name: &str) -> Container {
-        let up = self.path("root").join(format!("tmp/{name}"));
-        // Each container sees the same root; a file of its own tells that it is up.
-        let script = format!("touch /tmp/up/{name}; sleep 1000");
-        let mut run = self.cnispawn(&["run", name, "--", "--quiet", "--register=no", "--keep-unit", "--as-pid2"]);
-        fs::create_dir_all(up.parent().expect("has a parent")).expect("created");
-        run.arg("--pipe").arg("--bind-ro=/usr").arg(format!("--bind={}:/tmp/up", self.path("root/tmp").display()));
-        run.arg("-D").arg(self.path("root")).args(["/bin/bash", "-c", &script]);
-        let child = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("cnispawn runs");
-        wait_for("the container to be up", || up.exists());
+    pub(super) fn start(&self, name: &str) -> Container {
+        let mut run = self.run(name, "echo up; exec sleep 1000");
+        let mut child = run.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("cnispawn runs");
+        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("readable");
+        assert_eq!(line, "up\n", "`cnispawn run {name}` starts a container");
         Container { child, name: name.to_owned() }
     }
 
-    pub fn ls(&self) -> Vec<Value> {
+    pub(super) fn ls(&self) -> Vec<Value> {
         let output = succeed(&mut self.cnispawn(&["ls", "--json"]));
         output.lines().map(|line| serde_json::from_str(line).expect("JSON Lines")).collect()
     }
 
     /// Assert that nothing is left, now or soon.
-    pub fn assert_clean(&self) {
+    pub(super) fn assert_clean(&self) {
         self.before.wait_unchanged();
         assert_eq!(self.ls(), Vec::<Value>::new());
     }
 }
 
 /// A running container, and the process that was started as cnispawn.
-pub struct Container {
-    pub child: Child,
-    pub name: String,
+pub(super) struct Container {
+    pub(super) child: Child,
+    pub(super) name: String,
 }
 
 impl Container {
-    pub fn pid(&self) -> i32 {
+    pub(super) fn pid(&self) -> i32 {
         self.child.id().cast_signed()
     }
 
-    pub fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         kill(Pid::from_raw(self.pid()), Signal::SIGKILL).expect("it runs");
         self.child.wait().expect("reaped");
     }
 
     /// The processes of the container itself, which outlive systemd-nspawn when it is killed.
-    pub fn payload(&self) -> Vec<i32> {
-        in_netns(&format!("/run/netns/{}", self.name))
+    pub(super) fn payload(&self) -> Vec<i32> {
+        in_netns(&self.name)
     }
 }
 
 /// A bridge with host-local's addresses and masquerading, as container runtimes configure theirs.
-pub fn bridge(n: u8, prefix: u8, ipam: PathBuf) -> Value {
+pub(super) fn bridge(n: u8, prefix: u8, ipam: PathBuf) -> Value {
     json!({
         "type": "bridge", "bridge": format!("cs-{n}"), "isGateway": true, "ipMasq": true,
         "ipam": {
@@ -147,16 +150,14 @@ fn make_root(root: &Path) {
     }
 }
 
-/// The processes in a network namespace.
-pub fn in_netns(path: &str) -> Vec<i32> {
-    let Ok(output) = Command::new("ip").args(["netns", "pids", path.trim_start_matches("/run/netns/")]).output() else {
-        panic!("ip runs");
-    };
-    String::from_utf8_lossy(&output.stdout).lines().filter_map(|line| line.trim().parse().ok()).collect()
+/// The processes in a network namespace of `ip netns`.
+pub(super) fn in_netns(name: &str) -> Vec<i32> {
+    let output = succeed(Command::new("ip").args(["netns", "pids", name]));
+    output.lines().filter_map(|line| line.trim().parse().ok()).collect()
 }
 
 /// The processes whose command line has all the `words`.
-pub fn processes(words: &[&str]) -> Vec<i32> {
+pub(super) fn processes(words: &[&str]) -> Vec<i32> {
     let pids = fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     pids.filter(|pid: &i32| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -166,12 +167,12 @@ pub fn processes(words: &[&str]) -> Vec<i32> {
     .collect()
 }
 
-pub fn is_alive(pid: i32) -> bool {
+pub(super) fn is_alive(pid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
-pub fn wait_for(what: &str, condition: impl Fn() -> bool) {
+pub(super) fn wait_for(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !condition() {
         assert!(Instant::now() < deadline, "waited a minute for {what}");
@@ -180,14 +181,14 @@ pub fn wait_for(what: &str, condition: impl Fn() -> bool) {
 }
 
 /// Run to the end; what it printed.
-pub fn succeed(command: &mut Command) -> String {
+pub(super) fn succeed(command: &mut Command) -> String {
     let output = command.output().expect("runs");
     assert!(output.status.success(), "{command:?}: {}\n{}", output.status, text(&output.stderr));
     text(&output.stdout)
 }
 
 /// Run to a failure with this exit status, one error on standard error and nothing on standard output.
-pub fn fail(command: &mut Command, code: i32) -> String {
+pub(super) fn fail(command: &mut Command, code: i32) -> String {
     let Output { status, stdout, stderr } = command.output().expect("runs");
     let stderr = text(&stderr);
     assert_eq!(status.code(), Some(code), "{command:?}: {stderr}");

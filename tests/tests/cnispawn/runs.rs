@@ -1,12 +1,14 @@
 //! `run`: the container has its network, keeps its process, and leaves nothing.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
+use std::process::{Command, Stdio};
 use std::thread;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::fixture::{Fixture, bridge, fail, processes, succeed};
+use super::fixture::{Fixture, bridge, fail, succeed, wait_for};
 
 #[test]
 fn a_container_reaches_its_gateway_and_leaves_nothing() {
@@ -77,39 +79,32 @@ fn concurrent_runs_get_distinct_addresses() {
     tests::bin("cnispawn");
     let children: Vec<_> = (0..10)
         .map(|i| {
-            let script = "ip -brief -4 address show dev eth0; read -t 60 line";
-            let mut run = fixture.run(&format!("c{i}"), script);
-            run.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
-            run.stderr(std::process::Stdio::piped()).spawn().expect("cnispawn runs")
+            let mut run = fixture.run(&format!("c{i}"), "ip -brief -4 address show dev eth0; read line; exit 0");
+            run.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("cnispawn runs")
         })
         .collect();
-    super::fixture::wait_for("ten containers", || {
-        let running = fixture.ls();
-        running.iter().filter(|row| row["addresses"].as_array().is_some_and(|ips| ips.len() == 1)).count() == 10
-    });
-    let rows = fixture.ls();
-    let addresses: std::collections::BTreeSet<_> = rows.iter().map(|row| row["addresses"][0].as_str()).collect();
-    assert_eq!(addresses.len(), 10, "{rows:?}");
+    let attached = |row: &Value| row["addresses"].as_array().is_some_and(|addresses| addresses.len() == 1);
+    wait_for("ten containers", || fixture.ls().into_iter().filter(attached).count() == 10);
     // All end at the same time: ten watchers delete at once.
     let waits: Vec<_> = children.into_iter().map(|child| thread::spawn(move || child.wait_with_output())).collect();
+    let mut addresses = BTreeSet::new();
     for wait in waits {
         let output = wait.join().expect("no panic").expect("waited");
-        assert!(output.status.code().is_some(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        addresses.insert(output.stdout);
     }
+    assert_eq!(addresses.len(), 10, "{addresses:?}");
     fixture.assert_clean();
 }
 
 #[test]
 fn a_bridge_that_was_there_before_stays() {
     let fixture = Fixture::new(16);
-    succeed(std::process::Command::new("ip").args(["link", "add", "cs-16", "type", "bridge"]));
+    succeed(Command::new("ip").args(["link", "add", "cs-16", "type", "bridge"]));
     succeed(&mut fixture.run("web", "true"));
-    super::fixture::wait_for("the watcher", || {
-        processes(&["cnispawn", "watch", "web"]).is_empty() || fixture.ls().is_empty()
-    });
-    fixture.cnispawn(&["gc"]).status().expect("runs");
-    succeed(std::process::Command::new("ip").args(["link", "show", "cs-16"]));
-    succeed(std::process::Command::new("ip").args(["link", "delete", "cs-16"]));
+    wait_for("the watcher", || fixture.ls().is_empty());
+    succeed(Command::new("ip").args(["link", "show", "cs-16"]));
+    succeed(Command::new("ip").args(["link", "delete", "cs-16"]));
     fixture.assert_clean();
 }
 
