@@ -1,4 +1,4 @@
-"""Write one JSON object a line to the file that STEPS_FILE names: what each task did on each host, and how long it took."""
+"""Tell clusterctl what happens: one JSON object a line, in the file that KUBEADM_SYSTEMD_EVENTS names."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ options:
   file:
     description: Path of the file. Without it, nothing is written.
     env:
-      - name: STEPS_FILE
+      - name: KUBEADM_SYSTEMD_EVENTS
     type: path
 """
 
-# What of a task's result is worth showing. Never the arguments: they may hold secrets.
-SHOWN = ("msg", "stderr", "stdout", "rc")
+# What only computes on this host is no step.
+QUIET = {"ansible.builtin.set_fact", "ansible.builtin.assert"}
 
 
 class CallbackModule(CallbackBase):
-    """Events: `start`, `result`, `stats`. `at` is in seconds since the playbook's start."""
+    """Events: `start`; `step` for each task and host; `note` for each message; `end` with the totals."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "notification"
@@ -36,50 +36,43 @@ class CallbackModule(CallbackBase):
 
     def __init__(self):
         super().__init__()
-        path = os.environ.get("STEPS_FILE")
+        path = os.environ.get("KUBEADM_SYSTEMD_EVENTS")
         # Line-buffered: the reader follows.
         self.output = open(path, "a", buffering=1, encoding="utf-8") if path else None
-        self.began = time.monotonic()
         self.started = {}
 
     def emit(self, event, **fields):
         if self.output:
-            line = {"event": event, "at": round(time.monotonic() - self.began, 3), **fields}
-            print(json.dumps(line, default=str), file=self.output)
+            print(json.dumps({"event": event, "time": round(time.time(), 3), **fields}), file=self.output)
+
+    def v2_playbook_on_start(self, playbook):
+        self.emit("start")
 
     def v2_runner_on_start(self, host, task):
         self.started[host.name, task._uuid] = time.monotonic()
-        self.emit("start", host=host.name, task=task.get_name().rpartition(" : ")[2], action=task.action)
 
-    def result(self, result, status):
+    def step(self, result, status):
         host, task = result._host.name, result._task
-        started = self.started.pop((host, task._uuid), time.monotonic())
-        shown = {}
-        if not task.no_log and not result._result.get("_ansible_no_log"):
-            shown = {key: result._result[key] for key in SHOWN if key in result._result}
-        self.emit(
-            "result",
-            host=host,
-            task=task.get_name().rpartition(" : ")[2],
-            action=task.action,
-            tags=task.tags,
-            status=status,
-            seconds=round(time.monotonic() - started, 3),
-            **shown,
-        )
+        seconds = time.monotonic() - self.started.pop((host, task._uuid), time.monotonic())
+        if task.action == "ansible.builtin.debug":
+            self.emit("note", message=result._result.get("msg"))
+        elif task.action not in QUIET:
+            name = task.get_name().rpartition(" : ")[2]
+            message = None
+            # Never the arguments, and nothing of a task with secrets (no_log): Ansible has taken its results out.
+            if status in ("failed", "unreachable"):
+                said = result._result.get("stderr") or result._result.get("stdout") or result._result.get("censored")
+                message = f"{result._result.get('msg', '')}\n{said or ''}".strip()
+            self.emit("step", host=host, task=name, status=status, seconds=round(seconds, 3), message=message)
 
     def v2_runner_on_ok(self, result):
-        self.result(result, "changed" if result._result.get("changed") else "ok")
-
-    def v2_runner_on_skipped(self, result):
-        self.result(result, "skipped")
+        self.step(result, "changed" if result._result.get("changed") else "ok")
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
-        self.result(result, "ignored" if ignore_errors else "failed")
+        self.step(result, "ignored" if ignore_errors else "failed")
 
     def v2_runner_on_unreachable(self, result):
-        self.result(result, "unreachable")
+        self.step(result, "unreachable")
 
     def v2_playbook_on_stats(self, stats):
-        changed = sum(stats.summarize(host)["changed"] for host in stats.processed)
-        self.emit("stats", changed=changed, custom=stats.custom.get("_run", {}))
+        self.emit("end", changed=sum(stats.summarize(host)["changed"] for host in stats.processed))

@@ -33,6 +33,10 @@ options:
         description: Permissions, in octal.
         type: str
         default: "0644"
+  on_change:
+    description: A shell command that is run when a file was not as it should be. When it fails, so does the task, and
+      the files are removed again, so that the next run tries again.
+    type: str
 author: kubeadm-systemd
 """
 
@@ -86,7 +90,10 @@ def main():
         "content": {"type": "str", "required": True},
         "mode": {"type": "str", "default": "0644"},
     }
-    argument_spec = {"files": {"type": "list", "elements": "dict", "required": True, "options": suboptions}}
+    argument_spec = {
+        "files": {"type": "list", "elements": "dict", "required": True, "options": suboptions},
+        "on_change": {"type": "str"},
+    }
     module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True)
     written = []
     for file in module.params["files"]:
@@ -99,6 +106,13 @@ def main():
         except OSError as error:
             module.fail_json(msg=f"cannot write {path}: {error.strerror}")
         written.append(path)
+    on_change = module.params["on_change"]
+    if written and on_change and not module.check_mode:
+        status, out, err = module.run_command(on_change, use_unsafe_shell=True)
+        if status != 0:
+            for path in written:
+                os.unlink(path)
+            module.fail_json(msg=f"`{on_change}` ended with {status}", stdout=out, stderr=err)
     module.exit_json(changed=bool(written), written=written)
 
 

@@ -35,8 +35,6 @@ pub enum Event {
     },
     /// Something that the user should know.
     Note {
-        /// The host that it is about.
-        host: String,
         /// What it is.
         message: String,
     },
@@ -112,7 +110,7 @@ impl Summary {
     pub fn add(&mut self, event: Event) -> Option<String> {
         match event {
             Event::Start { .. } => None,
-            Event::Note { host, message } => Some(format!("{:8} {host:12} {message}", "note")),
+            Event::Note { message } => Some(format!("note: {message}")),
             Event::End { changed, .. } => {
                 self.changed = changed;
                 None
