@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::bridge::{self, BridgeError};
 use crate::cni::chain::ChainError;
 use crate::cni::conf::ConfError;
 use crate::cni::{Attachment, Chain, NetworkList};
 use crate::dirs::Dirs;
 use crate::files::FileError;
-use crate::link;
 use crate::lock::{Lock, LockError, Mode};
 use crate::name::Name;
 use crate::netns::{self, NetnsError};
@@ -29,8 +29,6 @@ pub const LOCKED: Duration = Duration::from_secs(180);
 const ATTEMPTS: u32 = 5;
 /// The pause after the first time; each later one is twice as long.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long the kernel may take to remove a bridge's last port after its peer's namespace is gone.
-const PORTS_GONE: Duration = Duration::from_secs(2);
 
 /// Why something is left behind. What is not undone stays recorded, and is tried again by `run` and `gc`.
 #[derive(Debug, thiserror::Error)]
@@ -67,14 +65,9 @@ pub enum HealError {
         /// Why.
         source: ChainError,
     },
-    /// The bridge could not be deleted.
-    #[error("cannot delete the bridge {bridge}")]
-    Bridge {
-        /// The bridge.
-        bridge: String,
-        /// Why.
-        source: io::Error,
-    },
+    /// A bridge could not be deleted.
+    #[error(transparent)]
+    Bridge(#[from] BridgeError),
     /// The record's configuration is not one.
     #[error("the record of container {name} holds no network configuration")]
     Conf {
@@ -185,41 +178,11 @@ fn put_standin(record: &Record, attachment: &Attachment, chain: &Chain<'_>) {
     }
 }
 
-/// Delete the bridges that the network's first container has made, after its last one.
+/// Delete the network's bridges with its last container.
 fn remove_bridges(dirs: &Dirs, record: &Record, recorded: &Recorded) -> Result<(), HealError> {
     let list = list(record, recorded)?;
     let _lock = Lock::take(&dirs.network_lock(&list.name), Mode::Exclusive, LOCKED)?;
-    let others = Record::all(dirs)?.into_iter().flatten().filter(|other| other.name != record.name);
-    if others.flat_map(|other| other.attachments).any(|other| other.list().is_ok_and(|other| other.name == list.name)) {
-        return Ok(());
-    }
-    for bridge in bridges(&list) {
-        if !recorded.bridges_before.contains(bridge) && link::is_bridge(bridge) && loses_ports(bridge) {
-            tracing::debug!("deleting the bridge {bridge}");
-            let bridge = bridge.to_owned();
-            link::delete_bridge(&bridge).map_err(|source| HealError::Bridge { bridge, source })?;
-        }
-    }
-    Ok(())
-}
-
-/// Bridges that the network's plugins make. Known from the configuration, since a killed ADD has no result; `cni0` is
-/// the bridge plugin's own default.
-fn bridges(list: &NetworkList) -> impl Iterator<Item = &str> {
-    let makers = list.plugins.iter().filter(|plugin| plugin["type"] == "bridge");
-    makers.map(|plugin| plugin.get("bridge").and_then(|name| name.as_str()).unwrap_or("cni0"))
-}
-
-/// Whether the bridge has no port, or none soon.
-fn loses_ports(bridge: &str) -> bool {
-    let deadline = Instant::now() + PORTS_GONE;
-    while link::has_ports(bridge) {
-        if Instant::now() > deadline {
-            return false;
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-    true
+    Ok(bridge::remove(dirs, &record.name, &list, &recorded.bridges_before)?)
 }
 
 fn list(record: &Record, recorded: &Recorded) -> Result<NetworkList, HealError> {

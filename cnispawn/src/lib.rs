@@ -5,6 +5,7 @@
 //! be undone is put down in a [`record`] before it is done, so that a crash leaves nothing that [`heal`] cannot find.
 
 pub mod attach;
+pub mod bridge;
 pub mod cli;
 pub mod cni;
 pub mod dirs;

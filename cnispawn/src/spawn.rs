@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::attach;
+use crate::bridge::{self, BridgeError};
 use crate::cli::RunArgs;
 use crate::cni::attachment::AttachmentError;
 use crate::cni::chain::ChainError;
@@ -16,7 +17,6 @@ use crate::cni::{Attachment, Chain, NetworkList, Plugins};
 use crate::dirs::Dirs;
 use crate::files::FileError;
 use crate::heal::{self, HealError, LOCKED};
-use crate::link;
 use crate::lock::{Lock, LockError, Mode};
 use crate::netns::{self, NetnsError};
 use crate::nspawn::{self, NspawnError};
@@ -47,14 +47,9 @@ pub enum SpawnError {
         /// Why.
         source: io::Error,
     },
-    /// The host's state could not be read.
-    #[error("cannot read {what}")]
-    Host {
-        /// What of it.
-        what: &'static str,
-        /// Why.
-        source: io::Error,
-    },
+    /// Our own process is not known.
+    #[error("cannot read /proc/self")]
+    Proc(#[source] io::Error),
     /// Starting failed, and so did undoing it.
     #[error("{failure}\nand what it left could not be undone, `cnispawn gc` tries again: {left}")]
     NotUndone {
@@ -78,6 +73,9 @@ pub enum SpawnError {
     /// The container runs, or what an earlier one left cannot be undone.
     #[error(transparent)]
     Heal(#[from] HealError),
+    /// The host's bridges are not known.
+    #[error(transparent)]
+    Bridge(#[from] BridgeError),
     /// The network namespace could not be made.
     #[error(transparent)]
     Netns(#[from] NetnsError),
@@ -160,25 +158,18 @@ fn start(plan: &Plan<'_>, args: &RunArgs, dirs: &Dirs, lock: &Lock) -> Result<In
     Err(SpawnError::Exec { program: plan.program.clone(), source })
 }
 
-/// What must be undone. The caller holds the network's lock: no bridge comes or goes between our looks.
+/// What must be undone. The caller holds the network's lock.
 fn record(plan: &Plan<'_>, args: &RunArgs, dirs: &Dirs) -> Result<Record, SpawnError> {
-    let host = |what| move |source| SpawnError::Host { what, source };
-    let mut bridges_before = link::bridges().map_err(host("the host's links"))?;
-    // A bridge that a container of this network has made stays ours, whichever of them ends last.
-    let others = Record::all(dirs)?.into_iter().flatten().flat_map(|other| other.attachments);
-    for other in others.filter(|other| other.list().is_ok_and(|list| list.name == plan.list.name)) {
-        bridges_before.retain(|bridge| other.bridges_before.contains(bridge));
-    }
     Ok(Record {
         name: args.name.clone(),
-        process: Process::current().map_err(host("/proc/self"))?,
+        process: Process::current().map_err(SpawnError::Proc)?,
         netns: plan.attachment.netns.clone(),
         cache_dir: dirs.cache_dir.clone(),
         attachments: vec![Recorded {
             conf: plan.list.text.clone(),
             attachment: plan.attachment.clone(),
             plugins: plan.plugins.clone(),
-            bridges_before,
+            bridges_before: bridge::before(dirs, &plan.list.name)?,
         }],
     })
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::fixture::{Fixture, bridge, fail, succeed};
+use super::fixture::{Fixture, bridge, fail, install, succeed};
 
 #[test]
 fn a_failed_add_of_the_second_plugin_is_rolled_back() {
@@ -104,7 +104,7 @@ fn a_wrong_command_line_is_a_usage_error() {
 fn without_root_nothing_is_tried() {
     let fixture = Fixture::new(47);
     let copy = fixture.path("cnispawn");
-    fs::copy(tests::bin("cnispawn"), &copy).expect("copied");
+    install(&tests::bin("cnispawn"), &copy);
     fs::set_permissions(fixture.dir.path(), fs::Permissions::from_mode(0o755)).expect("readable");
     let mut nobody = Command::new("setpriv");
     nobody.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(copy).args(["run", "web", "--", "-D", "/"]);

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -53,9 +53,9 @@ impl Fixture {
 
     /// A plugin of our own: a shell script.
     pub(super) fn write_plugin(&self, name: &str, script: &str) {
-        let path = self.path("bin").join(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("written");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("executable");
+        let text = self.path("script");
+        fs::write(&text, format!("#!/bin/sh\n{script}\n")).expect("written");
+        install(&text, &self.path("bin").join(name));
     }
 
     pub(super) fn cnispawn(&self, args: &[&str]) -> Command {
@@ -138,6 +138,12 @@ pub(super) fn bridge(n: u8, prefix: u8, ipam: PathBuf) -> Value {
             "ranges": [[{"subnet": format!("10.201.{n}.0/{prefix}"), "gateway": format!("10.201.{n}.1")}]],
         },
     })
+}
+
+/// Copy to an executable file, by another process: had we written it ourselves, a test that forks at that moment would
+/// inherit the descriptor, and the execution would fail with ETXTBSY.
+pub(super) fn install(from: &Path, to: &Path) {
+    succeed(Command::new("install").args(["-m", "755"]).args([from, to]));
 }
 
 /// The least that systemd-nspawn takes for a root: the host's /usr is bound into it.
