@@ -139,6 +139,7 @@ pub fn run(args: &BuildArgs, dirs: &StateDirs, output: impl Write) -> Result<(),
     let source = decide(args, dirs);
     tools::check(&source)?;
     let cx = Context::begin(dirs)?;
+    cx.progress.catch_signals();
     let base = base::build(&cx, args.debian_mirror.as_deref())?;
     let supplies = supply::obtain(&cx, args, &source, &base)?;
     let record = generation::build(

@@ -13,6 +13,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use nodectl::record::ImageRecord;
 use tempfile::TempDir;
 use tests::bin;
@@ -232,6 +234,18 @@ fn a_build_that_was_killed_leaves_nothing_that_the_next_one_does_not_remove() {
     assert!(!fixture.record_path().exists(), "no image");
 
     record(&fixture.release(&upstream).output().expect("nodectl runs"));
+    fixture.assert_clean();
+}
+
+#[test]
+fn a_build_that_was_interrupted_removes_what_it_made() {
+    let fixture = Fixture::new();
+    let upstream = fixture.upstream();
+    let mut interrupted = fixture.release(&upstream).stderr(Stdio::piped()).spawn().expect("nodectl runs");
+    wait_for(&mut interrupted, "pull ");
+    kill(Pid::from_raw(interrupted.id().cast_signed()), Signal::SIGTERM).expect("sent");
+    assert_eq!(interrupted.wait().expect("ended").code(), Some(1));
+    assert!(!fixture.record_path().exists(), "no image");
     fixture.assert_clean();
 }
 

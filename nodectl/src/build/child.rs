@@ -13,12 +13,13 @@ use crate::files::FileError;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::progress::Stage;
 
-/// How often to look whether a program has ended, while its log is shown.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often to look whether a program has ended.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Lines of the log that an error repeats.
 const LAST_LINES: usize = 12;
@@ -46,6 +47,9 @@ pub enum ChildError {
         /// The end of that.
         last: String,
     },
+    /// The user had enough.
+    #[error("interrupted")]
+    Interrupted,
     /// Its log could not be written.
     #[error(transparent)]
     Log(#[from] FileError),
@@ -95,19 +99,27 @@ pub fn spawn(command: &mut Command, log: &Path) -> Result<Child, ChildError> {
 /// When it cannot be started or ends non-zero.
 pub fn run(command: &mut Command, log: &Path, stage: &Stage) -> Result<(), ChildError> {
     let mut child = spawn(command, log)?;
-    let ended = if stage.is_shown() {
-        loop {
-            match child.try_wait().transpose() {
-                Some(ended) => break ended,
-                None => stage.detail(tail(log).lines().last().unwrap_or_default()),
-            }
-            thread::sleep(LOOK);
+    let status = loop {
+        let ended = child.try_wait();
+        match ended.map_err(|source| ChildError::Spawn { command: shown(command), source })? {
+            // On a terminal the signal has reached it too.
+            Some(status) if !status.success() && stage.is_interrupted() => return Err(ChildError::Interrupted),
+            Some(status) => break status,
+            None if stage.is_interrupted() => return Err(interrupt(child)),
+            None if stage.is_shown() => stage.detail(tail(log).lines().last().unwrap_or_default()),
+            None => {}
         }
-    } else {
-        child.wait()
+        thread::sleep(LOOK);
     };
-    let status = ended.map_err(|source| ChildError::Spawn { command: shown(command), source })?;
     if status.success() { Ok(()) } else { Err(failed(command, status, log)) }
+}
+
+/// End a child that is not wanted any more: it may have children of its own to end.
+fn interrupt(mut child: Child) -> ChildError {
+    // Both fail only when it has ended already.
+    let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM);
+    let _ = child.wait();
+    ChildError::Interrupted
 }
 
 /// The error for a command that ended with `status`.
@@ -138,6 +150,17 @@ fn tail(log: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::build::progress::Progress;
+
+    #[test]
+    fn a_signal_ends_the_command_at_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let progress = Progress::to_stderr();
+        progress.interrupt();
+        let mut command = Command::new("sleep");
+        let result = progress.stage("sleep", |stage| run(command.arg("60"), &dir.path().join("log"), stage));
+        assert!(matches!(result, Err(ChildError::Interrupted)), "{result:?}");
+    }
 
     #[test]
     fn a_failed_command_is_shown_with_its_directory_environment_and_last_lines() {
@@ -145,7 +168,7 @@ mod tests {
         let log = dir.path().join("logs/seq.log");
         let mut command = Command::new("sh");
         command.args(["-c", "seq 1 100; exit 3"]).current_dir("/").env("A", "b c");
-        let progress = super::super::progress::Progress::to_stderr();
+        let progress = Progress::to_stderr();
         let text = progress.stage("count", |stage| run(&mut command, &log, stage)).expect_err("fails").to_string();
         assert!(text.starts_with("`cd / && A='b c' sh -c 'seq 1 100; exit 3'` failed with exit status: 3"), "{text}");
         assert!(text.contains(&log.display().to_string()), "{text}");

@@ -56,6 +56,9 @@ pub enum DownloadError {
         /// The address.
         url: String,
     },
+    /// The user had enough.
+    #[error("interrupted")]
+    Interrupted,
     /// The file system refused.
     #[error(transparent)]
     File(#[from] FileError),
@@ -119,6 +122,9 @@ impl Client {
                 Ok(()) => return Ok(()),
                 Err(broken) => broken,
             };
+            if stage.is_interrupted() {
+                return Err(DownloadError::Interrupted);
+            }
             if attempt == ATTEMPTS {
                 return Err(DownloadError::Broken { url: url.to_owned(), source: broken });
             }
@@ -162,6 +168,9 @@ impl Client {
         let mut body = response.into_body().into_reader();
         let mut buffer = vec![0; 1 << 17];
         loop {
+            if stage.is_interrupted() {
+                return Err(DownloadError::Interrupted);
+            }
             match body.read(&mut buffer) {
                 Ok(0) if expected.is_some_and(|expected| *have < expected) => {
                     return Ok(Err(io::ErrorKind::UnexpectedEof.into()));

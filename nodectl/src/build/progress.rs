@@ -1,19 +1,28 @@
 //! Say what the build is doing: a line per stage with its time, a bar where a size is known.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 
-/// Where progress is shown: standard error.
+const SPINNER: &str = "build: {wide_msg} {spinner} {elapsed}";
+const BAR: &str = "build: {msg} {wide_bar} {bytes}/{total_bytes} {eta}";
+
+/// Where progress is shown: standard error. And where the user says that it is enough.
 pub struct Progress {
     terminal: bool,
+    interrupted: Arc<AtomicBool>,
 }
 
 /// A stage at work.
 pub struct Stage {
     what: String,
     started: Instant,
+    interrupted: Arc<AtomicBool>,
     /// Only on a terminal.
     bar: Option<ProgressBar>,
     finished: bool,
@@ -22,7 +31,21 @@ pub struct Stage {
 impl Progress {
     /// Moving on a terminal, plain lines elsewhere.
     pub fn to_stderr() -> Self {
-        Progress { terminal: io::stderr().is_terminal() }
+        Progress { terminal: io::stderr().is_terminal(), interrupted: Arc::default() }
+    }
+
+    /// From now on a signal ends the stage at work, so that what is half-made can be removed; a second one ends us.
+    pub fn catch_signals(&self) {
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            // Only forbidden signals fail to register.
+            let _ = flag::register_conditional_shutdown(signal, 130, Arc::clone(&self.interrupted));
+            let _ = flag::register(signal, Arc::clone(&self.interrupted));
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::Relaxed);
     }
 
     /// Do `work`, a stage that is worth a line.
@@ -30,25 +53,31 @@ impl Progress {
     /// # Errors
     /// Those of `work`.
     pub fn stage<T, E>(&self, what: &str, work: impl FnOnce(&Stage) -> Result<T, E>) -> Result<T, E> {
-        let mut stage = Stage::begin(what, self.terminal);
+        let mut stage = self.begin(what);
         let result = work(&stage);
         stage.end(if result.is_ok() { "" } else { " failed" });
         result
     }
-}
 
-impl Stage {
-    fn begin(what: &str, terminal: bool) -> Self {
-        let bar = terminal.then(|| {
-            let bar = ProgressBar::new_spinner().with_style(style("build: {wide_msg} {spinner} {elapsed}"));
+    fn begin(&self, what: &str) -> Stage {
+        let bar = self.terminal.then(|| {
+            let bar = ProgressBar::new_spinner().with_style(style(SPINNER));
             bar.set_message(what.to_owned());
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        if !terminal {
+        if !self.terminal {
             eprint!("build: {what} ... ");
         }
-        Stage { what: what.to_owned(), started: Instant::now(), bar, finished: false }
+        let interrupted = Arc::clone(&self.interrupted);
+        Stage { what: what.to_owned(), started: Instant::now(), interrupted, bar, finished: false }
+    }
+}
+
+impl Stage {
+    /// Whether the user has had enough.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
     }
 
     /// Whether anybody sees what moves.
@@ -59,7 +88,7 @@ impl Stage {
     /// The size is known now: show a bar.
     pub fn total(&self, bytes: u64) {
         if let Some(bar) = &self.bar {
-            bar.set_style(style("build: {msg} {wide_bar} {bytes}/{total_bytes} {eta}"));
+            bar.set_style(style(BAR));
             bar.set_length(bytes);
         }
     }
@@ -112,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_stage_passes_on_what_its_work_returns() {
-        let progress = Progress { terminal: false };
+        let progress = Progress { terminal: false, interrupted: Arc::default() };
         assert_eq!(
             progress.stage("count", |stage| {
                 stage.total(2);
@@ -127,8 +156,7 @@ mod tests {
 
     #[test]
     fn templates_are_valid() {
-        for template in ["build: {wide_msg} {spinner} {elapsed}", "build: {msg} {wide_bar} {bytes}/{total_bytes} {eta}"]
-        {
+        for template in [SPINNER, BAR] {
             ProgressStyle::with_template(template).expect(template);
         }
     }

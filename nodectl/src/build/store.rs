@@ -14,8 +14,9 @@ use nix::unistd::Pid;
 
 use super::archives::Archive;
 use super::child::{self, ChildError};
+use super::progress::Stage;
 use super::{Context, Programs};
-use crate::command::{self, CommandError};
+use crate::command::CommandError;
 use crate::files::{self, FileError};
 
 /// How long containerd may take to start, and to stop.
@@ -68,7 +69,7 @@ impl Supply {
 /// Why the store could not be filled.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// containerd did not start.
+    /// containerd did not start, or ctr failed.
     #[error(transparent)]
     Child(#[from] ChildError),
     /// It did not answer.
@@ -77,7 +78,7 @@ pub enum StoreError {
         /// Its log.
         log: PathBuf,
     },
-    /// ctr failed.
+    /// A store could not be cloned.
     #[error(transparent)]
     Command(#[from] CommandError),
     /// The file system refused.
@@ -108,10 +109,13 @@ pub fn fill(
     let containerd = Containerd::start(cx, programs, store)?;
     for reference in old {
         // Synchronously: what nothing refers to any more is gone when it returns.
-        containerd.ctr(["images", "remove", "--sync"], [reference])?;
+        cx.progress.stage(&format!("remove {reference}"), |stage| {
+            containerd.ctr(stage, ["images", "remove", "--sync"], [reference])
+        })?;
     }
     for supply in new {
-        cx.progress.stage(&format!("{} {}", supply.verb(), supply.reference()), |_| containerd.add(supply))?;
+        cx.progress
+            .stage(&format!("{} {}", supply.verb(), supply.reference()), |stage| containerd.add(stage, supply))?;
     }
     containerd.stop()?;
     for name in files::entries(store)?.iter().filter(|name| !KEPT.contains(&name.as_str())) {
@@ -157,6 +161,7 @@ struct Containerd {
     child: Child,
     ctr: PathBuf,
     socket: PathBuf,
+    log: PathBuf,
 }
 
 impl Containerd {
@@ -170,7 +175,7 @@ impl Containerd {
         let mut command = Command::new(&programs["containerd"].path);
         command.arg("--config").arg(&config).current_dir("/");
         let child = child::spawn(child::contain(&mut command, Signal::SIGKILL), &log)?;
-        let mut containerd = Containerd { child, ctr: programs["ctr"].path.clone(), socket };
+        let mut containerd = Containerd { child, ctr: programs["ctr"].path.clone(), socket, log: cx.log("ctr") };
         let started = Instant::now();
         while UnixStream::connect(&containerd.socket).is_err() {
             if let Ok(Some(status)) = containerd.child.try_wait() {
@@ -186,22 +191,23 @@ impl Containerd {
 
     fn ctr<A: AsRef<std::ffi::OsStr>, B: AsRef<std::ffi::OsStr>>(
         &self,
+        stage: &Stage,
         verb: impl IntoIterator<Item = A>,
         rest: impl IntoIterator<Item = B>,
-    ) -> Result<(), CommandError> {
+    ) -> Result<(), ChildError> {
         let mut ctr = Command::new(&self.ctr);
         ctr.arg("--address").arg(&self.socket).args(["--namespace", NAMESPACE]).args(verb).args(rest);
-        command::output(child::contain(&mut ctr, Signal::SIGKILL)).map(drop)
+        child::run(child::contain(&mut ctr, Signal::SIGKILL), &self.log, stage)
     }
 
-    fn add(&self, supply: &Supply) -> Result<(), CommandError> {
+    fn add(&self, stage: &Stage, supply: &Supply) -> Result<(), ChildError> {
         match supply {
             Supply::Archive(archive) => {
-                self.ctr(["images", "import", "--snapshotter", "overlayfs"], [&archive.path])?;
+                self.ctr(stage, ["images", "import", "--snapshotter", "overlayfs"], [&archive.path])?;
             }
             Supply::Registry { reference, hosts, .. } => {
                 let hosts = hosts.iter().map(|dir| format!("--hosts-dir={}", dir.display()));
-                self.ctr(["images", "pull", "--snapshotter", "overlayfs"], hosts.chain([reference.clone()]))?;
+                self.ctr(stage, ["images", "pull", "--snapshotter", "overlayfs"], hosts.chain([reference.clone()]))?;
             }
         }
         // What the CRI plugin sets on images that it pulls itself; the pause image must survive kubelet's clean-up.
@@ -210,7 +216,7 @@ impl Containerd {
         if reference.contains("/pause:") {
             labels.push("io.cri-containerd.pinned=pinned".to_owned());
         }
-        self.ctr(["images", "label"], labels)
+        self.ctr(stage, ["images", "label"], labels)
     }
 
     fn stop(mut self) -> Result<(), StoreError> {
