@@ -23,7 +23,7 @@ options:
 """
 
 # What only computes on this host is no step.
-QUIET = {"ansible.builtin.set_fact", "ansible.builtin.assert"}
+QUIET = {"ansible.builtin.set_fact", "ansible.builtin.set_stats", "ansible.builtin.assert"}
 
 
 class CallbackModule(CallbackBase):
@@ -75,4 +75,5 @@ class CallbackModule(CallbackBase):
         self.step(result, "unreachable")
 
     def v2_playbook_on_stats(self, stats):
-        self.emit("end", changed=sum(stats.summarize(host)["changed"] for host in stats.processed))
+        changed = sum(stats.summarize(host)["changed"] for host in stats.processed)
+        self.emit("end", changed=changed, facts=stats.custom.get("_run", {}))

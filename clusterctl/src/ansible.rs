@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::Pid;
 use nodectl::command::{self, CommandError};
 use nodectl::files::{self, FileError};
@@ -163,6 +164,13 @@ impl Ansible {
         ansible.stdin(Stdio::null()).stderr(log.try_clone().map_err(FileError::of("write", &log_path))?).stdout(log);
         // A group of its own: what it has started ends with it.
         ansible.process_group(0);
+        // SAFETY: umask is async-signal-safe (signal-safety(7)). What Ansible fetches are secrets.
+        unsafe {
+            ansible.pre_exec(|| {
+                umask(Mode::from_bits_truncate(0o077));
+                Ok(())
+            });
+        }
         let spawned = ansible.spawn();
         let mut child = spawned.map_err(|source| CommandError::Spawn { command: shown.clone(), source })?;
 

@@ -18,6 +18,15 @@ impl ClusterFiles {
         ClusterFiles { dir: dirs.cluster(name) }
     }
 
+    /// Hold the right to change the cluster: two runs at the same time would share its log and kubeadm.
+    ///
+    /// # Errors
+    /// When the lock's file cannot be made.
+    pub fn lock(&self, dirs: &StateDirs) -> Result<std::fs::File, FileError> {
+        let name = self.dir.file_name().unwrap_or_default().to_string_lossy();
+        files::lock(&dirs.lock(&format!("clusterctl-{name}")))
+    }
+
     /// The directory.
     pub fn dir(&self) -> &std::path::Path {
         &self.dir

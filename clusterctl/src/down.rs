@@ -40,6 +40,7 @@ pub fn run(
     interrupted: &Arc<AtomicBool>,
 ) -> Result<(), DownError> {
     let cluster = ClusterFiles::new(dirs, name);
+    let _lock = cluster.lock(dirs)?;
     if !no_reset {
         if !cluster.inventory().is_file() {
             return Err(DownError::Unknown(name.clone()));

@@ -44,6 +44,9 @@ pub enum Event {
         time: f64,
         /// How many tasks have changed something.
         changed: u64,
+        /// What the playbook has found out (`ansible.builtin.set_stats`): `kubernetes`, its version.
+        #[serde(default)]
+        facts: BTreeMap<String, String>,
     },
 }
 
@@ -99,6 +102,8 @@ impl Reader {
 pub struct Summary {
     /// Tasks that changed something.
     pub changed: u64,
+    /// What the playbook has found out.
+    pub facts: BTreeMap<String, String>,
     /// Seconds of each step, by its name: of the host that took longest.
     pub steps: BTreeMap<String, f64>,
     /// Failures: host, task, message.
@@ -111,8 +116,9 @@ impl Summary {
         match event {
             Event::Start { .. } => None,
             Event::Note { message } => Some(format!("note: {message}")),
-            Event::End { changed, .. } => {
+            Event::End { changed, facts, .. } => {
                 self.changed = changed;
+                self.facts = facts;
                 None
             }
             Event::Step { host, task, status, seconds, message, .. } => {
@@ -145,7 +151,10 @@ mod tests {
         write!(file, r#"{{"event":"start","time":1.5}}"#).expect("written");
         assert_eq!(reader.read(), []);
         write!(file, "\nnot an event\n{{\"event\":\"end\",\"time\":2,\"changed\":3}}\n").expect("written");
-        assert_eq!(reader.read(), [Event::Start { time: 1.5 }, Event::End { time: 2.0, changed: 3 }]);
+        assert_eq!(
+            reader.read(),
+            [Event::Start { time: 1.5 }, Event::End { time: 2.0, changed: 3, facts: BTreeMap::new() }]
+        );
     }
 
     #[test]

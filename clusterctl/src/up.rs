@@ -54,12 +54,14 @@ pub fn run(
     // The clock runs from here: a pipe's earlier stages may take as long as they like.
     let started = Instant::now();
     let cluster = ClusterFiles::new(dirs, inventory.cluster());
+    let _lock = cluster.lock(dirs)?;
     files::write(&cluster.inventory(), text, 0o600)?;
     let summary = ansible.run("up", dirs, &cluster, timeout, interrupted)?;
     let record = json!({
         "cluster": inventory.cluster(),
         "kubeconfig": cluster.kubeconfig(),
         "server": inventory.server(),
+        "kubernetes": summary.facts.get("kubernetes"),
         "nodes": inventory.nodes(),
         "changed": summary.changed,
         "seconds": rounded(started.elapsed().as_secs_f64()),
