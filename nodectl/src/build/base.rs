@@ -8,7 +8,11 @@ use nix::sys::signal::Signal;
 use super::Context;
 use super::child::{self, ChildError};
 use super::digest::Key;
+use super::tools::{self, ToolsError};
 use crate::files::FileError;
+
+/// MiB that it needs, with the packages that it is made from.
+const SPACE: u64 = 1024;
 
 /// Debian's release. Its systemd, 257, is the last one that boots on cgroup version 1 too.
 const SUITE: &str = "trixie";
@@ -72,6 +76,9 @@ pub enum BaseError {
     /// mmdebstrap failed.
     #[error(transparent)]
     Child(#[from] ChildError),
+    /// The disk is full.
+    #[error(transparent)]
+    Space(#[from] ToolsError),
     /// The file system refused.
     #[error(transparent)]
     File(#[from] FileError),
@@ -100,6 +107,7 @@ pub fn build(cx: &Context, mirror: Option<&str>) -> Result<Base, BaseError> {
     let key = Key::new("base 1").with("arch", super::arch()).with_all("argument", &arguments).finish();
     let tree = cx.cached("base", &key);
     if !tree.is_dir() {
+        tools::space(cx.dirs.root(), SPACE)?;
         cx.progress.stage(&format!("install Debian {SUITE} (mmdebstrap)"), |stage| {
             let half = cx.building.join("base");
             let mut mmdebstrap = Command::new("mmdebstrap");

@@ -9,6 +9,9 @@ use super::source::Source;
 /// A program and Debian's package of it.
 type Tool = (&'static str, &'static str);
 
+/// Without it mmdebstrap cannot check what it installs: hosts other than Debian have it in a package too.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
 /// What is missing on this host.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolsError {
@@ -37,8 +40,9 @@ pub enum ToolsError {
 
 fn needed(source: &Source) -> Vec<Tool> {
     let mut tools = vec![("cp", "coreutils"), ("chroot", "coreutils"), ("mmdebstrap", "mmdebstrap")];
+    tools.push((KEYRING, "debian-archive-keyring"));
     match source {
-        Source::Release(_) => tools.push(("tar", "tar")),
+        Source::Release(_) => {}
         Source::Auto(_) | Source::Go(_) => tools.extend([("go", "golang-go"), ("cc", "gcc")]),
         Source::Dir(_) => tools.extend([("go", "golang-go"), ("cc", "gcc"), ("git", "git")]),
     }
@@ -50,7 +54,7 @@ fn needed(source: &Source) -> Vec<Tool> {
 /// # Errors
 /// When something is missing: everything that is.
 pub fn check(source: &Source) -> Result<(), ToolsError> {
-    missing(&needed(source), |program| which::which(program).is_ok())
+    missing(&needed(source), |tool| if tool == KEYRING { Path::new(tool).exists() } else { which::which(tool).is_ok() })
 }
 
 fn missing(tools: &[Tool], is_there: impl Fn(&str) -> bool) -> Result<(), ToolsError> {
@@ -83,7 +87,8 @@ mod tests {
     #[test]
     fn all_that_is_missing_is_named_at_once() {
         let tools = needed(&"go:v1.37.2".parse().expect("a source"));
-        let error = missing(&tools, |program| program == "cp" || program == "chroot").expect_err("missing").to_string();
+        let there = ["cp", "chroot", KEYRING];
+        let error = missing(&tools, |tool| there.contains(&tool)).expect_err("missing").to_string();
         assert_eq!(error, "nodectl build needs mmdebstrap, go, cc: install mmdebstrap golang-go gcc");
         missing(&tools, |_| true).expect("all there");
     }
