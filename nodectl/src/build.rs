@@ -19,11 +19,14 @@ pub mod base;
 pub mod cache;
 pub mod checkout;
 pub mod child;
+pub mod component;
+pub mod containerd;
 pub mod context;
 pub mod digest;
 pub mod download;
 pub mod generation;
 pub mod go;
+pub mod layer;
 pub mod oci;
 pub mod pause;
 pub mod progress;
@@ -33,6 +36,7 @@ pub mod source;
 pub mod store;
 pub mod supply;
 pub mod tools;
+pub mod units;
 pub mod wanted;
 
 pub use context::Context;
@@ -95,8 +99,7 @@ pub struct BuildArgs {
         long,
         value_name = "SOURCE",
         env = "KUBEADM_SYSTEMD_KUBERNETES",
-        default_value_t = Source::Auto(source::pinned()),
-        verbatim_doc_comment
+        default_value_t = Source::Auto(source::pinned())
     )]
     pub kubernetes: Source,
     /// Debian mirror to install the node's operating system from, instead of the one that mmdebstrap knows

@@ -7,7 +7,8 @@ use std::process::Command;
 
 use super::base::Base;
 use super::digest::Key;
-use super::oci::{self, Entry, Image, Layer, OciError};
+use super::layer::{self, Entry, Layer};
+use super::oci::{self, Image, OciError};
 use super::wanted::Reference;
 use super::{Context, Programs};
 use crate::command::{self, CommandError};
@@ -107,16 +108,16 @@ pub fn build(cx: &Context, reference: &Reference, programs: &Programs, base: &Ba
 fn layer(recipe: &Recipe, programs: &Programs, base: &Base) -> Result<Layer, ArchivesError> {
     let mut layer = Layer::new();
     for (program, target) in recipe.programs {
-        oci::add(&mut layer, *target, Entry::File(programs[program].path.clone()));
+        layer::add(&mut layer, *target, Entry::File(programs[program].path.clone()));
     }
-    oci::add(&mut layer, "tmp", Entry::Directory(0o1777));
+    layer::add(&mut layer, "tmp", Entry::Directory(0o1777));
     let users = "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n";
-    oci::add(&mut layer, "etc/passwd", Entry::Text(users.to_owned()));
-    oci::add(&mut layer, "etc/group", Entry::Text("root:x:0:\nnonroot:x:65532:\n".to_owned()));
-    oci::add(&mut layer, "etc/nsswitch.conf", Entry::Text("hosts: files dns\n".to_owned()));
+    layer::add(&mut layer, "etc/passwd", Entry::Text(users.to_owned()));
+    layer::add(&mut layer, "etc/group", Entry::Text("root:x:0:\nnonroot:x:65532:\n".to_owned()));
+    layer::add(&mut layer, "etc/nsswitch.conf", Entry::Text("hosts: files dns\n".to_owned()));
     if recipe.certificates {
         let bundle = "etc/ssl/certs/ca-certificates.crt";
-        oci::add(&mut layer, bundle, Entry::File(base.tree.join(bundle)));
+        layer::add(&mut layer, bundle, Entry::File(base.tree.join(bundle)));
     }
     if recipe.proxy_tools {
         add_proxy_tools(&mut layer, &base.tree)?;
@@ -127,10 +128,10 @@ fn layer(recipe: &Recipe, programs: &Programs, base: &Base) -> Result<Layer, Arc
 /// Add the programs that kube-proxy runs, from the node's own base system, with the libraries that they load.
 fn add_proxy_tools(layer: &mut Layer, tree: &Path) -> Result<(), ArchivesError> {
     for dir in USR_MERGE {
-        oci::add(layer, dir, Entry::Link(Path::new("usr").join(dir)));
+        layer::add(layer, dir, Entry::Link(Path::new("usr").join(dir)));
     }
     for name in IPTABLES {
-        oci::add(layer, Path::new("usr/sbin").join(name), Entry::Link("xtables-nft-multi".into()));
+        layer::add(layer, Path::new("usr/sbin").join(name), Entry::Link("xtables-nft-multi".into()));
     }
     let mut files: Vec<PathBuf> = PROXY_TOOLS.iter().map(|tool| Path::new("usr/sbin").join(tool)).collect();
     let plugins = plugins(tree)?;
@@ -142,7 +143,7 @@ fn add_proxy_tools(layer: &mut Layer, tree: &Path) -> Result<(), ArchivesError> 
     files.push("etc/protocols".into());
     for file in files {
         let real = resolve(tree, &file)?;
-        oci::add(layer, file, Entry::File(real));
+        layer::add(layer, file, Entry::File(real));
     }
     Ok(())
 }

@@ -11,8 +11,8 @@ use nix::sys::signal::Signal;
 use walkdir::WalkDir;
 
 use super::child::{self, ChildError};
+use super::component;
 use super::digest::{self, Key};
-use super::go;
 use super::source::{SourceError, Version};
 use super::{Context, PROGRAMS, Program, Programs, arch};
 use crate::command::{self, CommandError};
@@ -80,7 +80,7 @@ fn compile(cx: &Context, path: &Path, version: &Version) -> Result<PathBuf, Chec
     let key = Key::new("checkout 1").with("path", path.as_os_str().as_encoded_bytes()).finish();
     let out = cx.cached("checkout", &key);
     fs::create_dir_all(&out).map_err(FileError::of("create", &out))?;
-    let variables = go::version_variables(version).into_iter().map(|variable| format!(" -X {variable}"));
+    let variables = component::version_variables(version).into_iter().map(|variable| format!(" -X {variable}"));
     let mut go = Command::new("go");
     go.args(["build", "-v", "-trimpath", "-buildvcs=false", "-ldflags"]);
     go.arg(format!("-s -w{}", variables.collect::<String>())).arg("-o").arg(&out);

@@ -106,11 +106,15 @@ pub fn build(cx: &Context, inputs: &Inputs<'_>) -> Result<ImageRecord, Generatio
         source: inputs.source.clone(),
         extra: Map::new(),
     };
-    if current.as_ref() != Some(&record) {
+    let is_new = current.as_ref() != Some(&record);
+    if is_new {
         files::write_json(&images::record_path(&cx.dirs, inputs.image), &record)?;
-        cache::prune(cx)?;
     }
     prune(cx, &record)?;
+    // After the generations: those that stay keep what they were made from.
+    if is_new {
+        cache::prune(cx)?;
+    }
     Ok(record)
 }
 

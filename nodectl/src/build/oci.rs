@@ -2,10 +2,9 @@
 //!
 //! The format: <https://github.com/opencontainers/image-spec/blob/main/image-layout.md>, in a tar file.
 
-use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
 use oci_spec::OciSpecError;
 use oci_spec::image::{
@@ -13,26 +12,11 @@ use oci_spec::image::{
     ImageManifestBuilder, MediaType, Os, RootFsBuilder, Sha256Digest,
 };
 use sha2::{Digest, Sha256};
-use tar::{EntryType, Header};
+use tar::EntryType;
 
 use super::digest::hex;
+use super::layer::{self, Layer};
 use crate::files::FileError;
-
-/// What an entry of a layer is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
-    /// A directory with its mode.
-    Directory(u32),
-    /// A file of ours, with mode 0644.
-    Text(String),
-    /// A copy of a file of the host, with its mode.
-    File(PathBuf),
-    /// A symbolic link to this target.
-    Link(PathBuf),
-}
-
-/// The one layer of an image: paths without a leading slash. A map, so that its order is always the same.
-pub type Layer = BTreeMap<PathBuf, Entry>;
 
 /// An image to write.
 #[derive(Clone, Debug)]
@@ -61,15 +45,6 @@ pub enum OciError {
     },
 }
 
-/// Add `path` with its parent directories.
-pub fn add(layer: &mut Layer, path: impl Into<PathBuf>, entry: Entry) {
-    let path = path.into();
-    for parent in path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty()) {
-        layer.entry(parent.to_owned()).or_insert(Entry::Directory(0o755));
-    }
-    layer.insert(path, entry);
-}
-
 /// Write `image` as an archive to `path`.
 ///
 /// # Errors
@@ -77,7 +52,7 @@ pub fn add(layer: &mut Layer, path: impl Into<PathBuf>, entry: Entry) {
 pub fn write(image: &Image, path: &Path) -> Result<(), OciError> {
     // Twice through the files, the second time from the page cache: the archive wants the digest before the content.
     let mut hasher = Counted { hasher: Sha256::new(), length: 0 };
-    write_layer(&image.layer, &mut hasher)?;
+    layer::write(&image.layer, &mut hasher)?;
     let layer = Blob { digest: hex(&hasher.hasher.finalize()), size: hasher.length };
     let documents =
         documents(image, &layer).map_err(|source| OciError::Document { reference: image.reference.clone(), source })?;
@@ -86,15 +61,15 @@ pub fn write(image: &Image, path: &Path) -> Result<(), OciError> {
     let mut archive = tar::Builder::new(BufWriter::with_capacity(1 << 20, file));
     let mut attempt = || -> io::Result<()> {
         for (name, content) in &documents {
-            append(&mut archive, name, content.len() as u64, content.as_slice())?;
+            layer::append(&mut archive, name, content.len() as u64, content.as_slice())?;
         }
-        let mut header = header(EntryType::Regular, 0o644, layer.size);
+        let mut header = layer::header(EntryType::Regular, 0o644, layer.size);
         header.set_path(blob_path(&layer.digest))?;
         header.set_cksum();
         archive.get_mut().write_all(header.as_bytes())
     };
     attempt().map_err(FileError::of("write", path))?;
-    write_layer(&image.layer, archive.get_mut())?;
+    layer::write(&image.layer, archive.get_mut())?;
     let finish = || -> io::Result<()> {
         let padding = (512 - layer.size % 512) % 512;
         archive.get_mut().write_all(&[0; 512][..usize::try_from(padding).unwrap_or(0)])?;
@@ -178,59 +153,12 @@ fn descriptor(media_type: MediaType, blob: &Blob) -> Result<Descriptor, OciSpecE
     DescriptorBuilder::default().media_type(media_type).size(blob.size).digest(digest).build()
 }
 
-fn write_layer(layer: &Layer, output: impl Write) -> Result<(), FileError> {
-    let mut tar = tar::Builder::new(output);
-    for (path, entry) in layer {
-        let mut attempt = || -> io::Result<()> {
-            match entry {
-                Entry::Directory(mode) => {
-                    let header = header(EntryType::Directory, *mode, 0);
-                    append_as(&mut tar, header, path, io::empty())
-                }
-                Entry::Text(text) => append(&mut tar, path, text.len() as u64, text.as_bytes()),
-                Entry::File(source) => {
-                    let file = File::open(source)?;
-                    let metadata = file.metadata()?;
-                    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777;
-                    append_as(&mut tar, header(EntryType::Regular, mode, metadata.len()), path, file)
-                }
-                Entry::Link(target) => tar.append_link(&mut header(EntryType::Symlink, 0o777, 0), path, target),
-            }
-        };
-        let named = if let Entry::File(source) = entry { source } else { path };
-        attempt().map_err(FileError::of("archive", named))?;
-    }
-    tar.into_inner().map(drop).map_err(FileError::of("archive", Path::new("the layer")))
-}
-
-/// A header with nothing in it that changes from one build to the next.
-fn header(kind: EntryType, mode: u32, size: u64) -> Header {
-    let mut header = Header::new_gnu();
-    header.set_entry_type(kind);
-    header.set_mode(mode);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    header.set_size(size);
-    header
-}
-
-fn append(tar: &mut tar::Builder<impl Write>, path: impl AsRef<Path>, size: u64, content: impl Read) -> io::Result<()> {
-    append_as(tar, header(EntryType::Regular, 0o644, size), path.as_ref(), content)
-}
-
-fn append_as(
-    tar: &mut tar::Builder<impl Write>,
-    mut header: Header,
-    path: &Path,
-    content: impl Read,
-) -> io::Result<()> {
-    tar.append_data(&mut header, path, content)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::build::layer::{Entry, add};
+    use std::collections::BTreeMap;
+    use std::io::Read;
 
     fn image(dir: &Path) -> Image {
         let program = dir.join("program");

@@ -5,9 +5,9 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::component::{CNI_PLUGINS, CONTAINERD};
 use super::digest::Key;
 use super::download::{self, Client, DownloadError};
-use super::go::{CNI_PLUGINS, CONTAINERD};
 use super::source::Version;
 use super::store::Supply;
 use super::wanted::Reference;

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use super::base::Base;
 use super::digest::Key;
+use super::units::{ENABLED, MASKED};
 use super::{CNI_PROGRAMS, Programs};
 use crate::command::{self, CommandError};
 use crate::files::{self, FileError};
@@ -58,78 +59,6 @@ const REMOVED: [&str; 6] = [
     "var/cache/ldconfig/aux-cache",
     "var/log/apt",
     "var/log/dpkg.log",
-];
-
-/// Started at boot, all by multi-user.target.
-const ENABLED: [(&str, &str); 3] = [
-    ("containerd.service", "/etc/systemd/system"),
-    ("kubelet.service", "/usr/lib/systemd/system"),
-    ("ssh.service", "/usr/lib/systemd/system"),
-];
-
-/// Units that a node in a container does not need, or that would change the host: /proc/sys and /sys are writable.
-const MASKED: [&str; 55] = [
-    // The host's business: sysctls, devices, modules, clock, power.
-    "systemd-sysctl.service",
-    "systemd-udevd.service",
-    "systemd-udevd-control.socket",
-    "systemd-udevd-kernel.socket",
-    "systemd-udev-trigger.service",
-    "systemd-udev-settle.service",
-    "systemd-modules-load.service",
-    "modprobe@.service",
-    "kmod-static-nodes.service",
-    "systemd-tmpfiles-setup-dev.service",
-    "systemd-tmpfiles-setup-dev-early.service",
-    "systemd-timesyncd.service",
-    "systemd-random-seed.service",
-    "systemd-boot-random-seed.service",
-    "systemd-rfkill.socket",
-    "systemd-pstore.service",
-    "systemd-backlight@.service",
-    "systemd-binfmt.service",
-    "proc-sys-fs-binfmt_misc.automount",
-    "sys-kernel-config.mount",
-    "sys-kernel-debug.mount",
-    "sys-kernel-tracing.mount",
-    "sys-fs-fuse-connections.mount",
-    "dev-hugepages.mount",
-    "dev-mqueue.mount",
-    "systemd-fsck-root.service",
-    "systemd-remount-fs.service",
-    // nodectl start did it: identity, addresses, name servers.
-    "systemd-firstboot.service",
-    "systemd-machine-id-commit.service",
-    "systemd-networkd.service",
-    "systemd-networkd.socket",
-    "systemd-network-generator.service",
-    "systemd-resolved.service",
-    "sshd-keygen.service",
-    // A file system in memory, of the node's whole size.
-    "tmp.mount",
-    // Done when the image was built.
-    "ldconfig.service",
-    "systemd-hwdb-update.service",
-    "systemd-journal-catalog-update.service",
-    "systemd-update-done.service",
-    "systemd-sysusers.service",
-    // Nobody sits in front of it.
-    "getty.target",
-    "console-getty.service",
-    "container-getty@.service",
-    "systemd-ask-password-console.path",
-    "systemd-ask-password-wall.path",
-    "systemd-logind.service",
-    "systemd-user-sessions.service",
-    "systemd-update-utmp.service",
-    "systemd-update-utmp-runlevel.service",
-    // Upkeep of a machine that lives for years.
-    "apt-daily.timer",
-    "apt-daily-upgrade.timer",
-    "dpkg-db-backup.timer",
-    "e2scrub_all.timer",
-    "fstrim.timer",
-    "systemd-tmpfiles-clean.timer",
 ];
 
 /// Why the root file system could not be put together.

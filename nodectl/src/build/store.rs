@@ -3,27 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
-use std::thread;
-use std::time::{Duration, Instant};
-
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 use super::archives::Archive;
-use super::child::{self, ChildError};
+use super::child::ChildError;
+use super::containerd::{Containerd, ContainerdError};
 use super::progress::Stage;
 use super::{Context, Programs};
 use crate::command::CommandError;
 use crate::files::{self, FileError};
-
-/// How long containerd may take to start, and to stop.
-const DEADLINE: Duration = Duration::from_secs(30);
-
-/// containerd's namespace in which its CRI plugin looks.
-const NAMESPACE: &str = "k8s.io";
 
 /// Directories of a store that a node needs; all others are made again when containerd starts.
 const KEPT: [&str; 3] =
@@ -69,15 +57,12 @@ impl Supply {
 /// Why the store could not be filled.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// containerd did not start, or ctr failed.
+    /// containerd did not start.
+    #[error(transparent)]
+    Containerd(#[from] ContainerdError),
+    /// ctr failed.
     #[error(transparent)]
     Child(#[from] ChildError),
-    /// It did not answer.
-    #[error("containerd did not answer within {} s; see its log {}", DEADLINE.as_secs(), log.display())]
-    Silent {
-        /// Its log.
-        log: PathBuf,
-    },
     /// A store could not be cloned.
     #[error(transparent)]
     Command(#[from] CommandError),
@@ -115,9 +100,9 @@ pub fn fill(
     }
     for supply in new {
         cx.progress
-            .stage(&format!("{} {}", supply.verb(), supply.reference()), |stage| containerd.add(stage, supply))?;
+            .stage(&format!("{} {}", supply.verb(), supply.reference()), |stage| add(&containerd, stage, supply))?;
     }
-    containerd.stop()?;
+    containerd.stop();
     for name in files::entries(store)?.iter().filter(|name| !KEPT.contains(&name.as_str())) {
         let path = store.join(name);
         if path.is_dir() {
@@ -155,100 +140,28 @@ impl Supply {
     }
 }
 
-/// A containerd that ends when it is dropped, and in any case when we end. It runs in a mount namespace of its own:
-/// the mounts that it makes to unpack layers are never seen outside.
-struct Containerd {
-    child: Child,
-    ctr: PathBuf,
-    socket: PathBuf,
-    log: PathBuf,
-}
-
-impl Containerd {
-    fn start(cx: &Context, programs: &Programs, store: &Path) -> Result<Self, StoreError> {
-        let run = &cx.run;
-        fs::create_dir_all(run).map_err(FileError::of("create", run))?;
-        let socket = run.join("containerd.sock");
-        let config = run.join("containerd.toml");
-        files::write(&config, configuration(store, run, &socket), 0o600)?;
-        let log = cx.log("containerd");
-        let mut command = Command::new(&programs["containerd"].path);
-        command.arg("--config").arg(&config).current_dir("/");
-        let child = child::spawn(child::contain(&mut command, Signal::SIGKILL), &log)?;
-        let mut containerd = Containerd { child, ctr: programs["ctr"].path.clone(), socket, log: cx.log("ctr") };
-        let started = Instant::now();
-        while UnixStream::connect(&containerd.socket).is_err() {
-            if let Ok(Some(status)) = containerd.child.try_wait() {
-                return Err(child::failed(&command, status, &log).into());
-            }
-            if started.elapsed() > DEADLINE {
-                return Err(StoreError::Silent { log });
-            }
-            thread::sleep(Duration::from_millis(20));
+/// Import or pull an image, with the labels that the CRI plugin looks for.
+fn add(containerd: &Containerd, stage: &Stage, supply: &Supply) -> Result<(), ChildError> {
+    match supply {
+        Supply::Archive(archive) => {
+            containerd.ctr(stage, ["images", "import", "--snapshotter", "overlayfs"], [&archive.path])?;
         }
-        Ok(containerd)
-    }
-
-    fn ctr<A: AsRef<std::ffi::OsStr>, B: AsRef<std::ffi::OsStr>>(
-        &self,
-        stage: &Stage,
-        verb: impl IntoIterator<Item = A>,
-        rest: impl IntoIterator<Item = B>,
-    ) -> Result<(), ChildError> {
-        let mut ctr = Command::new(&self.ctr);
-        ctr.arg("--address").arg(&self.socket).args(["--namespace", NAMESPACE]).args(verb).args(rest);
-        child::run(child::contain(&mut ctr, Signal::SIGKILL), &self.log, stage)
-    }
-
-    fn add(&self, stage: &Stage, supply: &Supply) -> Result<(), ChildError> {
-        match supply {
-            Supply::Archive(archive) => {
-                self.ctr(stage, ["images", "import", "--snapshotter", "overlayfs"], [&archive.path])?;
-            }
-            Supply::Registry { reference, hosts, .. } => {
-                let hosts = hosts.iter().map(|dir| format!("--hosts-dir={}", dir.display()));
-                self.ctr(stage, ["images", "pull", "--snapshotter", "overlayfs"], hosts.chain([reference.clone()]))?;
-            }
+        Supply::Registry { reference, hosts, .. } => {
+            let hosts = hosts.iter().map(|dir| format!("--hosts-dir={}", dir.display()));
+            containerd.ctr(
+                stage,
+                ["images", "pull", "--snapshotter", "overlayfs"],
+                hosts.chain([reference.clone()]),
+            )?;
         }
-        // What the CRI plugin sets on images that it pulls itself; the pause image must survive kubelet's clean-up.
-        let reference = supply.reference();
-        let mut labels = vec![reference.to_owned(), "io.cri-containerd.image=managed".to_owned()];
-        if reference.contains("/pause:") {
-            labels.push("io.cri-containerd.pinned=pinned".to_owned());
-        }
-        self.ctr(stage, ["images", "label"], labels)
     }
-
-    fn stop(mut self) -> Result<(), StoreError> {
-        let started = Instant::now();
-        // The only error is that it has ended.
-        let _ = kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM);
-        while started.elapsed() < DEADLINE {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                break;
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        Ok(())
+    // What the CRI plugin sets on images that it pulls itself; the pause image must survive kubelet's clean-up.
+    let reference = supply.reference();
+    let mut labels = vec![reference.to_owned(), "io.cri-containerd.image=managed".to_owned()];
+    if reference.contains("/pause:") {
+        labels.push("io.cri-containerd.pinned=pinned".to_owned());
     }
-}
-
-impl Drop for Containerd {
-    fn drop(&mut self) {
-        // Both fail only when it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn configuration(store: &Path, run: &Path, socket: &Path) -> String {
-    format!(
-        "version = 3\nroot = {store:?}\nstate = {state:?}\nimports = []\n\
-         disabled_plugins = [\"io.containerd.cri.v1.images\", \"io.containerd.cri.v1.runtime\", \"io.containerd.grpc.v1.cri\", \
-         \"io.containerd.nri.v1.nri\"]\n\n\
-         [grpc]\n  address = {socket:?}\n",
-        state = run.join("state"),
-    )
+    containerd.ctr(stage, ["images", "label"], labels)
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use nodectl::build::component::{CNI_PLUGINS, CONTAINERD};
 use nodectl::build::digest;
-use nodectl::build::go::{CNI_PLUGINS, CONTAINERD};
-use nodectl::build::oci::{self, Entry, Image, Layer};
+use nodectl::build::layer::{self, Entry, Layer};
+use nodectl::build::oci::{self, Image};
 use nodectl::build::{CNI_PROGRAMS, CONTAINERD_PROGRAMS, arch};
 use tempfile::TempDir;
 
@@ -107,8 +108,8 @@ impl Upstream {
         let dir = self.dir.path().join(repository.replace('/', "_"));
         fs::create_dir(&dir).expect("made");
         let mut layer = Layer::new();
-        oci::add(&mut layer, "name", Entry::Text(reference.to_owned()));
-        oci::add(&mut layer, "usr/local/bin/etcdctl", Entry::Text(format!("etcdctl of {reference}")));
+        layer::add(&mut layer, "name", Entry::Text(reference.to_owned()));
+        layer::add(&mut layer, "usr/local/bin/etcdctl", Entry::Text(format!("etcdctl of {reference}")));
         let image = Image { reference: reference.to_owned(), entrypoint: "/name".to_owned(), layer };
         oci::write(&image, &dir.join("image.tar")).expect("an archive");
         let status = Command::new("tar").arg("-xf").arg(dir.join("image.tar")).arg("-C").arg(&dir).status();

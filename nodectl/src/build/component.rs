@@ -1,0 +1,143 @@
+//! What is built from Go modules: which module, which packages of it, and how their versions get into them.
+
+use super::digest::Key;
+use super::source::Version;
+
+/// Versions of what is not part of Kubernetes and not named by kubeadm. CNI plugins and containerd as upstream
+/// releases them together with containerd 2.4.
+pub const CONTAINERD: &str = "v2.4.2";
+/// Version of the CNI plugins.
+pub const CNI_PLUGINS: &str = "v1.9.1";
+
+/// Programs that are built together from one module.
+#[derive(Clone, Debug)]
+pub struct Component {
+    /// Name of the directory in the cache.
+    pub name: &'static str,
+    /// Modules to require, with their versions; the first one's go.mod says which Go language version applies.
+    pub modules: Vec<(String, String)>,
+    /// Each program's name and its package.
+    pub programs: Vec<(&'static str, String)>,
+    /// Build tags, separated by commas.
+    pub tags: &'static str,
+    /// Variables to set when linking: `-X`.
+    pub variables: Vec<String>,
+}
+
+impl Component {
+    /// Kubernetes' own programs.
+    pub fn kubernetes(version: &Version) -> Self {
+        Component {
+            name: "kubernetes",
+            modules: vec![(KUBERNETES.to_owned(), version.to_string())],
+            programs: super::PROGRAMS.map(|name| (name, format!("{KUBERNETES}/cmd/{name}"))).into(),
+            tags: "",
+            variables: version_variables(version),
+        }
+    }
+
+    /// etcd's server and client.
+    pub fn etcd(version: &str) -> Self {
+        let module = |name| (format!("go.etcd.io/etcd/{name}/v3"), version.to_owned());
+        let modules = vec![module("server"), module("etcdctl")];
+        let programs = vec![("etcd", modules[0].0.clone()), ("etcdctl", modules[1].0.clone())];
+        Component { name: "etcd", modules, programs, tags: "", variables: vec![] }
+    }
+
+    /// CoreDNS.
+    pub fn coredns(version: &str) -> Self {
+        let module = "github.com/coredns/coredns".to_owned();
+        let programs = vec![("coredns", module.clone())];
+        Component {
+            name: "coredns",
+            modules: vec![(module, version.to_owned())],
+            programs,
+            tags: "",
+            variables: vec![],
+        }
+    }
+
+    /// containerd, its shim and its client.
+    pub fn containerd() -> Self {
+        let module = "github.com/containerd/containerd/v2";
+        Component {
+            name: "containerd",
+            modules: vec![(module.to_owned(), CONTAINERD.to_owned())],
+            programs: super::CONTAINERD_PROGRAMS.map(|name| (name, format!("{module}/cmd/{name}"))).into(),
+            // Snapshotters that a node does not use, and that want C libraries.
+            tags: "no_btrfs,no_zfs",
+            variables: vec![format!("{module}/version.Version={CONTAINERD}")],
+        }
+    }
+
+    /// The reference CNI plugins.
+    pub fn cni_plugins() -> Self {
+        let module = "github.com/containernetworking/plugins";
+        let package = |(kind, name)| (name, format!("{module}/plugins/{kind}/{name}"));
+        Component {
+            name: "cni-plugins",
+            modules: vec![(module.to_owned(), CNI_PLUGINS.to_owned())],
+            programs: super::CNI_PROGRAMS.map(package).into(),
+            tags: "",
+            variables: vec![format!("{module}/pkg/utils/buildversion.BuildVersion={CNI_PLUGINS}")],
+        }
+    }
+
+    /// Flags of the linker.
+    pub fn ldflags(&self) -> String {
+        let variables = self.variables.iter().map(|variable| format!(" -X {variable}"));
+        format!("-s -w{}", variables.collect::<String>())
+    }
+
+    /// Digest of all that goes into a build, with the `toolchain` that does it.
+    pub fn key(&self, toolchain: &str) -> String {
+        Key::new("go 1")
+            .with("toolchain", toolchain)
+            .with_all("module", self.modules.iter().map(|(path, version)| format!("{path}@{version}")))
+            .with_all("program", self.programs.iter().map(|(name, package)| format!("{name}={package}")))
+            .with("tags", self.tags)
+            .with("ldflags", self.ldflags())
+            .finish()
+    }
+}
+
+/// The module of Kubernetes.
+pub const KUBERNETES: &str = "k8s.io/kubernetes";
+
+/// What `kubectl version` and the kubelet's node status show.
+pub fn version_variables(version: &Version) -> Vec<String> {
+    let values = [
+        ("gitVersion", version.to_string()),
+        ("gitMajor", version.major.to_string()),
+        ("gitMinor", version.minor.to_string()),
+    ];
+    let packages = ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"];
+    packages
+        .iter()
+        .flat_map(|package| values.iter().map(move |(name, value)| format!("{package}.{name}={value}")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kubernetes(version: &str) -> Component {
+        Component::kubernetes(&version.parse().expect("a version"))
+    }
+
+    #[test]
+    fn the_key_changes_with_the_version_and_the_toolchain() {
+        let key = kubernetes("v1.37.2").key("go version go1.26.8");
+        assert_eq!(key, kubernetes("v1.37.2").key("go version go1.26.8"));
+        assert_ne!(key, kubernetes("v1.37.3").key("go version go1.26.8"));
+        assert_ne!(key, kubernetes("v1.37.2").key("go version go1.26.9"));
+    }
+
+    #[test]
+    fn both_version_packages_are_set() {
+        let flags = kubernetes("v1.37.2").ldflags();
+        assert!(flags.starts_with("-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2 "), "{flags}");
+        assert!(flags.ends_with("-X k8s.io/client-go/pkg/version.gitMinor=37"), "{flags}");
+    }
+}
