@@ -162,7 +162,9 @@ fn all_missing_tools_are_named_at_once() {
     let mut nodectl = fixture.nodectl(&["build", "--kubernetes", "go:v1.37.2"]);
     let error = refused(nodectl.env("PATH", fixture.run.path()), 1);
     assert!(
-        error.contains("needs cp, chroot, mmdebstrap, go, cc: install coreutils mmdebstrap golang-go gcc"),
+        error.contains(
+            "needs cp, chroot, unshare, mmdebstrap, go, cc: install coreutils util-linux mmdebstrap golang-go gcc"
+        ),
         "{error}"
     );
 }
