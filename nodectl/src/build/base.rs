@@ -110,17 +110,19 @@ pub fn build(cx: &Context, mirror: Option<&str>) -> Result<Base, BaseError> {
         tools::space(cx.dirs.root(), SPACE)?;
         cx.progress.stage(&format!("install Debian {SUITE} (mmdebstrap)"), |stage| {
             let half = cx.building.join("base");
-            let mut mmdebstrap = Command::new("mmdebstrap");
+            // mmdebstrap waits for its children when it is told to end, and leaves them behind when it is killed: in
+            // a PID namespace they end with it (pid_namespaces(7)).
+            let mut unshare = Command::new("unshare");
+            unshare.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "mmdebstrap"]);
             for argument in &arguments {
                 if argument == "TARGET" {
-                    mmdebstrap.arg(&half)
+                    unshare.arg(&half)
                 } else {
-                    mmdebstrap.arg(argument)
+                    unshare.arg(argument)
                 };
             }
-            mmdebstrap.env("LC_ALL", "C.UTF-8");
-            // SIGTERM: it ends its own children.
-            child::run(child::contain(&mut mmdebstrap, Signal::SIGTERM), &cx.log("base"), stage)?;
+            unshare.env("LC_ALL", "C.UTF-8");
+            child::run(child::contain(&mut unshare, Signal::SIGKILL), &cx.log("base"), stage)?;
             cx.keep(&half, &tree)?;
             Ok::<_, BaseError>(())
         })?;

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::files::FileError;
 use nix::mount::{MsFlags, mount};
@@ -20,6 +20,9 @@ use super::progress::Stage;
 
 /// How often to look whether a program has ended.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// How long a program that was interrupted may clean up after itself.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Lines of the log that an error repeats.
 const LAST_LINES: usize = 12;
@@ -114,10 +117,15 @@ pub fn run(command: &mut Command, log: &Path, stage: &Stage) -> Result<(), Child
     if status.success() { Ok(()) } else { Err(failed(command, status, log)) }
 }
 
-/// End a child that is not wanted any more: it may have children of its own to end.
+/// End a child that is not wanted any more. It may clean up after itself first.
 fn interrupt(mut child: Child) -> ChildError {
-    // Both fail only when it has ended already.
+    // All of these fail only when it has ended already.
     let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM);
+    let asked = Instant::now();
+    while asked.elapsed() < GRACE && matches!(child.try_wait(), Ok(None)) {
+        thread::sleep(LOOK);
+    }
+    let _ = child.kill();
     let _ = child.wait();
     ChildError::Interrupted
 }

@@ -4,10 +4,15 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::progress::Progress;
 use crate::files::{self, FileError};
 use crate::state::StateDirs;
+
+/// How long the remains of a killed build may resist.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What every step of a build needs.
 pub struct Context {
@@ -42,8 +47,14 @@ impl Context {
     }
 
     fn clear(&self) -> Result<(), FileError> {
-        files::remove_tree(&self.building)?;
-        files::remove_tree(&self.run)
+        // The programs of a build that was killed end with it, but not in the same instant.
+        let begun = Instant::now();
+        loop {
+            match files::remove_tree(&self.building).and_then(|()| files::remove_tree(&self.run)) {
+                Err(_) if begun.elapsed() < PATIENCE => thread::sleep(Duration::from_millis(50)),
+                result => return result,
+            }
+        }
     }
 
     /// A place in the cache, which this build uses.

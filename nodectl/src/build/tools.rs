@@ -39,7 +39,8 @@ pub enum ToolsError {
 }
 
 fn needed(source: &Source) -> Vec<Tool> {
-    let mut tools = vec![("cp", "coreutils"), ("chroot", "coreutils"), ("mmdebstrap", "mmdebstrap")];
+    let mut tools = vec![("cp", "coreutils"), ("chroot", "coreutils"), ("unshare", "util-linux")];
+    tools.push(("mmdebstrap", "mmdebstrap"));
     tools.push((KEYRING, "debian-archive-keyring"));
     match source {
         Source::Release(_) => {}
@@ -87,7 +88,7 @@ mod tests {
     #[test]
     fn all_that_is_missing_is_named_at_once() {
         let tools = needed(&"go:v1.37.2".parse().expect("a source"));
-        let there = ["cp", "chroot", KEYRING];
+        let there = ["cp", "chroot", "unshare", KEYRING];
         let error = missing(&tools, |tool| there.contains(&tool)).expect_err("missing").to_string();
         assert_eq!(error, "nodectl build needs mmdebstrap, go, cc: install mmdebstrap golang-go gcc");
         missing(&tools, |_| true).expect("all there");
