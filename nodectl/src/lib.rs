@@ -16,6 +16,7 @@ pub mod keys;
 pub mod launch;
 pub mod logs;
 pub mod ls;
+pub mod modules;
 pub mod name;
 pub mod network;
 pub mod node;

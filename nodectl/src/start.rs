@@ -18,6 +18,7 @@ use crate::files::FileError;
 use crate::images;
 use crate::keys;
 use crate::launch;
+use crate::modules;
 use crate::name::Name;
 use crate::network::NetworkError;
 use crate::node::Node;
@@ -269,6 +270,7 @@ fn start_all(
     mut output: impl Write,
     interrupted: &Arc<AtomicBool>,
 ) -> Result<(), StartError> {
+    modules::load()?;
     sysctl::apply(dirs, |line| say(&line))?;
     // What a machine that ended by itself has left behind.
     let stale: Vec<Node> = to_start.iter().filter(|node| !new.contains(node)).map(|node| (*node).clone()).collect();

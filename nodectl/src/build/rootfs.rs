@@ -31,6 +31,11 @@ const CNI_DIR: &str = "opt/cni/bin";
 /// Files of ours. `@PAUSE@` becomes the pause image.
 const FILES: [(&str, &str); 11] = [
     ("etc/containerd/config.toml", include_str!("../../assets/node/containerd.toml")),
+    // The playbook writes the same file, and need not restart containerd where it finds it.
+    (
+        "etc/containerd/conf.d/20-pod-network.toml",
+        include_str!("../../../ansible/roles/pod_network/files/20-pod-network.toml"),
+    ),
     ("etc/systemd/system/containerd.service", include_str!("../../assets/node/containerd.service")),
     ("usr/lib/systemd/system/kubelet.service", include_str!("../../assets/node/kubelet.service")),
     ("usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf", include_str!("../../assets/node/10-kubeadm.conf")),
