@@ -29,7 +29,7 @@ const PLACES: [(&str, &str); 7] = [
 const CNI_DIR: &str = "opt/cni/bin";
 
 /// Files of ours. `@PAUSE@` becomes the pause image.
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 12] = [
     ("etc/containerd/config.toml", include_str!("../../assets/node/containerd.toml")),
     // The playbook writes the same file, and need not restart containerd where it finds it.
     (
