@@ -1,8 +1,10 @@
 //! Kubernetes from a checkout: its own build output where that is up to date, else built in it by `go build`, whose
 //! cache makes a small change a matter of seconds.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
@@ -16,7 +18,7 @@ use super::digest::{self, Key};
 use super::source::{SourceError, Version};
 use super::{Context, PROGRAMS, Program, Programs, arch};
 use crate::command::{self, CommandError};
-use crate::files::FileError;
+use crate::files::{self, FileError};
 
 /// Where the source of the programs is, in a checkout.
 const SOURCES: [&str; 6] = ["cmd", "pkg", "plugin", "staging/src", "third_party", "vendor"];
@@ -77,8 +79,7 @@ pub fn build(cx: &Context, path: &Path) -> Result<(Version, Programs), CheckoutE
 
 /// Compile in the checkout. The programs stay where they are, so that go links only what has changed.
 fn compile(cx: &Context, path: &Path, version: &Version) -> Result<PathBuf, CheckoutError> {
-    let key = Key::new("checkout 1").with("path", path.as_os_str().as_encoded_bytes()).finish();
-    let out = cx.cached("checkout", &key);
+    let out = working_dir(cx, path).join("bin");
     fs::create_dir_all(&out).map_err(FileError::of("create", &out))?;
     let variables = component::version_variables(version).into_iter().map(|variable| format!(" -X {variable}"));
     let mut go = Command::new("go");
@@ -93,20 +94,46 @@ fn compile(cx: &Context, path: &Path, version: &Version) -> Result<PathBuf, Chec
 
 /// Copies that nobody changes, each in a directory named by its content.
 fn keep(cx: &Context, dir: &Path) -> Result<Programs, CheckoutError> {
+    let memory = working_dir(cx, dir).join("digests.json");
+    let known: Digests = files::read_json(&memory).unwrap_or_default().unwrap_or_default();
+    let mut seen = Digests::new();
     let mut programs = Programs::new();
     for name in PROGRAMS {
         let from = dir.join(name);
-        let mut key = digest::sha256_file(&from).map_err(FileError::of("read", &from))?;
-        key.truncate(12);
+        let stamp = stamp(&from).map_err(FileError::of("read", &from))?;
+        let key = match known.get(name) {
+            Some((before, key)) if *before == stamp => key.clone(),
+            _ => digest::sha256_file(&from).map_err(FileError::of("read", &from))?.chars().take(12).collect(),
+        };
         let path = cx.cached("bin", &format!("{name}/{key}/{name}"));
         if !path.is_file() {
             let half = cx.building.join(name);
             fs::copy(&from, &half).map_err(FileError::of("copy", &from))?;
             cx.keep(&half, &path)?;
         }
+        seen.insert(name.to_owned(), (stamp, key.clone()));
         programs.insert(name, Program { path, key });
     }
+    if seen != known {
+        files::write_json(&memory, &seen)?;
+    }
     Ok(programs)
+}
+
+/// A program's stamp and the digest of its content: half a gigabyte need not be read to see that nothing has changed.
+type Digests = BTreeMap<String, (Stamp, String)>;
+
+/// What changes when a file is written or replaced: inode, size, and seconds and nanoseconds of its last change.
+type Stamp = (u64, u64, i64, i64);
+
+fn stamp(path: &Path) -> io::Result<Stamp> {
+    let metadata = fs::metadata(path)?;
+    Ok((metadata.ino(), metadata.len(), metadata.ctime(), metadata.ctime_nsec()))
+}
+
+/// Our own directory for what belongs to a directory of the user's.
+fn working_dir(cx: &Context, path: &Path) -> PathBuf {
+    cx.cached("checkout", &Key::new("checkout 1").with("path", path.as_os_str().as_encoded_bytes()).finish())
 }
 
 /// When the source was last changed.
