@@ -15,12 +15,12 @@ SCRIPTS := kubeadm-systemd .ci/run hack/setup $(wildcard examples/*.sh)
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-setup: $(VENV)/.done ## Install what the host needs: packages (apt), Rust and Go if missing, Ansible in a virtual environment
+setup: ## Install what the host needs: packages (apt), Rust and Go if missing, Ansible in a virtual environment
 	hack/setup
+	@$(MAKE) --no-print-directory $(VENV)/.done
 
 # ansible-core is pinned by its own file: a new pin makes a new environment.
-$(VENV)/.done: ansible/requirements.txt hack/setup
-	hack/setup
+$(VENV)/.done: ansible/requirements.txt
 	python3 -m venv --clear $(VENV)
 	$(VENV)/bin/pip install --quiet --requirement ansible/requirements.txt
 	touch $@

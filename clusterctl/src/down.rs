@@ -21,7 +21,7 @@ pub enum DownError {
     #[error("cluster {0} does not exist: it has no inventory; `clusterctl up` makes one")]
     Unknown(Name),
     /// The playbook failed.
-    #[error("{0}\nif its machines are gone, forget the cluster with --no-reset")]
+    #[error("cannot reset the nodes; if they are gone, forget the cluster with --no-reset")]
     Ansible(#[from] AnsibleError),
     /// The file system refused.
     #[error(transparent)]

@@ -31,7 +31,11 @@ impl Process {
         Self::of(std::process::id().cast_signed())
     }
 
-    fn of(pid: i32) -> io::Result<Self> {
+    /// The process that has this id now.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn of(pid: i32) -> io::Result<Self> {
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
         let start_time = stat_field(pid, 22)?.parse().map_err(io::Error::other)?;
         Ok(Process { pid, start_time, boot_id })
@@ -40,6 +44,21 @@ impl Process {
     /// Whether this very process still runs (a zombie does not).
     pub fn is_alive(&self) -> bool {
         Self::of(self.pid).is_ok_and(|now| now == *self) && stat_field(self.pid, 3).is_ok_and(|state| state != "Z")
+    }
+
+    /// Send a signal, unless the process has ended.
+    pub fn signal(&self, signal: Signal) {
+        if self.is_alive() {
+            // Fails only when it has ended just now.
+            let _ = kill(Pid::from_raw(self.pid), signal);
+        }
+    }
+
+    /// Wait until the process has ended; false when `timeout` passed first.
+    pub fn wait_ended(&self, timeout: Duration) -> bool {
+        let Ok(fd) = pidfd(self.pid) else { return !self.is_alive() };
+        // Opened first, compared second: the descriptor cannot change its process any more.
+        !self.is_alive() || wait_ended(fd.as_fd(), Some(timeout)).unwrap_or(false)
     }
 }
 

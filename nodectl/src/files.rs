@@ -3,32 +3,12 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A file operation that failed.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {}", path.display())]
-pub struct FileError {
-    /// What was tried: "write", "read", "lock".
-    pub action: &'static str,
-    /// The file or directory.
-    pub path: PathBuf,
-    /// Why it failed.
-    pub source: io::Error,
-}
-
-impl FileError {
-    /// For `map_err`: add what was tried on which path.
-    pub fn of<'p, E: Into<io::Error>>(
-        action: &'static str,
-        path: &'p Path,
-    ) -> impl FnOnce(E) -> FileError + use<'p, E> {
-        move |source| FileError { action, path: path.to_owned(), source: source.into() }
-    }
-}
+pub use cnispawn::files::FileError;
 
 /// Write `content` to `path` by way of a temporary file beside it, synced: a power cut leaves the old file or the new.
 ///

@@ -21,9 +21,9 @@ use crate::files::{self, FileError};
 use crate::name::Name;
 use crate::node::{Machine, Node};
 use crate::nspawn;
-use crate::process::ProcessId;
 use crate::record::State;
 use crate::state::StateDirs;
+use cnispawn::process::Process;
 
 /// Set for the second step, which cnispawn execs as if it were systemd-nspawn: `CLUSTER/NODE`.
 pub const BOOT_VARIABLE: &str = "KUBEADM_SYSTEMD_BOOT";
@@ -113,7 +113,7 @@ pub fn network(dirs: &StateDirs, cluster: &Name, node: &Name) -> Result<std::con
         return Err(LaunchError::Running { node: node.name, pid: machine.supervisor.pid });
     }
     let proc = Path::new("/proc/self");
-    let supervisor = ProcessId::current().map_err(FileError::of("read", proc))?;
+    let supervisor = Process::current().map_err(FileError::of("read", proc))?;
     let machine = Machine { supervisor, leader: None, cgroups: BTreeMap::new(), state: State::Starting };
     files::write_json(&node.machine_path(dirs), &machine)?;
     drop(lock);

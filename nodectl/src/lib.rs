@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod command;
 pub mod exec;
 pub mod files;
+pub mod host;
 pub mod images;
 pub mod interrupt;
 pub mod keys;
@@ -22,7 +23,6 @@ pub mod network;
 pub mod node;
 pub mod nspawn;
 pub mod prepare;
-pub mod process;
 pub mod ready;
 pub mod record;
 pub mod run;
@@ -32,18 +32,4 @@ pub mod stop;
 pub mod sysctl;
 pub mod table;
 
-/// An error and its causes on one line, each once: `cannot make node node1: cannot write ...: No space left on device`.
-pub fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        // A transparent error repeats its cause.
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
-}
+pub use cnispawn::error_chain;

@@ -11,9 +11,9 @@ use serde_json::Map;
 use crate::cluster::Cluster;
 use crate::files::{self, FileError};
 use crate::name::Name;
-use crate::process::ProcessId;
 use crate::record::{NodeRecord, Role, Ssh, State};
 use crate::state::StateDirs;
+use cnispawn::process::Process;
 
 /// What is decided when a node is made: `node.json` in its directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,9 +36,9 @@ pub struct Node {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     /// cnispawn, then systemd-nspawn: exec keeps the process.
-    pub supervisor: ProcessId,
+    pub supervisor: Process,
     /// The machine's own PID 1, as the host sees it.
-    pub leader: Option<ProcessId>,
+    pub leader: Option<Process>,
     /// The node's cgroup in each hierarchy, as /proc/PID/cgroup shows both: `memory`, `name=systemd`, `` for v2.
     pub cgroups: BTreeMap<String, PathBuf>,
     /// What its systemd last said.
@@ -164,12 +164,12 @@ fn is_namespaces_init(pid: i32) -> bool {
 impl Machine {
     /// Whether anything of it still runs.
     pub fn is_running(&self) -> bool {
-        self.supervisor.is_alive() || self.leader.as_ref().is_some_and(ProcessId::is_alive)
+        self.supervisor.is_alive() || self.leader.as_ref().is_some_and(Process::is_alive)
     }
 
     /// The machine's PID 1: the one put down, or, when its start was cut short before that, the child of the
     /// supervisor that is PID 1 in a namespace of its own.
-    pub fn find_leader(&self) -> Option<ProcessId> {
+    pub fn find_leader(&self) -> Option<Process> {
         if let Some(leader) = self.leader.as_ref() {
             return leader.is_alive().then(|| leader.clone());
         }
@@ -177,6 +177,6 @@ impl Machine {
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
         let mut children = children.split_whitespace().filter_map(|child| child.parse().ok());
         let leader = children.find(|child| is_namespaces_init(*child))?;
-        self.supervisor.is_alive().then(|| ProcessId::of(leader).ok())?
+        self.supervisor.is_alive().then(|| Process::of(leader).ok())?
     }
 }

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use crate::exec;
 use crate::files::FileError;
 use crate::node::{Machine, Node};
-use crate::process::ProcessId;
 use crate::record::State;
 use crate::state::StateDirs;
+use cnispawn::process::Process;
 
 /// Between two looks at whether the machine still lives and the user still wants it.
 const TICK: Duration = Duration::from_millis(50);
@@ -108,7 +108,7 @@ pub struct Wait<'a> {
     /// The node.
     pub node: &'a Node,
     /// Its supervisor.
-    pub supervisor: &'a ProcessId,
+    pub supervisor: &'a Process,
     /// How long to wait in all.
     pub deadline: Duration,
     /// Set when a signal asked us to stop.
@@ -128,7 +128,7 @@ impl Wait<'_> {
             self.still_wanted(started, "READY=1 of its systemd")?;
             for (key, value) in notifications.next() {
                 match key.as_str() {
-                    "X_NSPAWN_LEADER_PID" => leader = value.parse().ok().and_then(|pid| ProcessId::of(pid).ok()),
+                    "X_NSPAWN_LEADER_PID" => leader = value.parse().ok().and_then(|pid| Process::of(pid).ok()),
                     "READY" => ready = value == "1",
                     _ => {}
                 }

@@ -15,6 +15,7 @@ use nix::unistd::setsid;
 use crate::cluster::{Cluster, ClusterError};
 use crate::command::{self, CommandError};
 use crate::files::FileError;
+use crate::host::{self, HostError};
 use crate::images;
 use crate::keys;
 use crate::launch;
@@ -23,12 +24,12 @@ use crate::name::Name;
 use crate::network::NetworkError;
 use crate::node::Node;
 use crate::prepare::{self, PrepareError};
-use crate::process::ProcessId;
 use crate::ready::{Notifications, ReadyError, Wait};
 use crate::record::{self, ImageRecord, RecordError, Role, State};
 use crate::state::StateDirs;
 use crate::stop::{self, StopError, say};
 use crate::sysctl;
+use cnispawn::process::Process;
 
 /// What `nodectl start` is asked.
 #[derive(Clone, Debug, clap::Args)]
@@ -97,6 +98,9 @@ pub enum StartError {
         /// Where it should be.
         path: std::path::PathBuf,
     },
+    /// Nodes cannot run on this host.
+    #[error(transparent)]
+    Host(#[from] HostError),
     /// The image could not be read.
     #[error(transparent)]
     Image(#[from] images::Error),
@@ -157,6 +161,7 @@ pub fn run(
 ) -> Result<(), StartError> {
     let names = names(args)?;
     let image = image(args, dirs, input)?;
+    host::check()?;
     host_tools()?;
     let _lock = Cluster::lock(dirs, &args.cluster)?;
     let existing = Node::all(dirs, &args.cluster)?;
@@ -336,7 +341,7 @@ fn start_one(
 }
 
 /// Run `nodectl launch` as a daemon: in a session of its own, its output in the console's log.
-fn spawn(dirs: &StateDirs, node: &Node, notify_socket: &Path) -> Result<ProcessId, StartError> {
+fn spawn(dirs: &StateDirs, node: &Node, notify_socket: &Path) -> Result<Process, StartError> {
     let failed = |source| StartError::Launch { node: node.name.clone(), source };
     let log = console(&node.console_log(dirs))?;
     let mut launch = Command::new(std::env::current_exe().map_err(failed)?);
@@ -347,7 +352,7 @@ fn spawn(dirs: &StateDirs, node: &Node, notify_socket: &Path) -> Result<ProcessI
     // SAFETY: setsid is async-signal-safe (signal-safety(7)) and touches no memory of ours.
     unsafe { launch.pre_exec(|| setsid().map(drop).map_err(io::Error::from)) };
     let mut child = launch.spawn().map_err(failed)?;
-    let id = ProcessId::of(child.id().cast_signed()).map_err(failed)?;
+    let id = Process::of(child.id().cast_signed()).map_err(failed)?;
     // Reap it, if it ends while we still run: a zombie would look like a machine that lives.
     thread::spawn(move || child.wait());
     Ok(id)

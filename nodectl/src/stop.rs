@@ -17,9 +17,9 @@ use crate::files::{self, FileError};
 use crate::launch::{self, LaunchError};
 use crate::name::Name;
 use crate::node::{Machine, Node};
-use crate::process::ProcessId;
 use crate::state::StateDirs;
 use crate::sysctl;
+use cnispawn::process::Process;
 
 /// How long a killed process may take to be gone.
 const KILLED: Duration = Duration::from_secs(20);
@@ -114,7 +114,7 @@ fn end(dirs: &StateDirs, node: &Node, how: How) -> Result<(), StopError> {
     if let How::PowerOff(timeout) = how {
         // systemd-nspawn(1), --kill-signal: it hands SIGTERM on to a booted systemd as SIGRTMIN+3, an orderly shutdown.
         machine.supervisor.signal(Signal::SIGTERM);
-        machine.supervisor.wait_gone(timeout);
+        machine.supervisor.wait_ended(timeout);
     }
     // PID 1 of a namespace takes all its processes with it (pid_namespaces(7)); systemd-nspawn then ends by itself.
     for process in leader.iter().chain([&machine.supervisor]) {
@@ -123,9 +123,9 @@ fn end(dirs: &StateDirs, node: &Node, how: How) -> Result<(), StopError> {
     Ok(())
 }
 
-fn kill(node: &Node, process: &ProcessId) -> Result<(), StopError> {
+fn kill(node: &Node, process: &Process) -> Result<(), StopError> {
     process.signal(Signal::SIGKILL);
-    if process.wait_gone(KILLED) {
+    if process.wait_ended(KILLED) {
         Ok(())
     } else {
         Err(StopError::Unkillable { node: node.name.clone(), pid: process.pid })
