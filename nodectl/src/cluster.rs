@@ -1,6 +1,6 @@
 //! What the nodes of a cluster share: its network, its SSH key, its known_hosts file.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -106,6 +106,20 @@ impl Cluster {
     /// When it cannot be made.
     pub fn user_key(&self) -> Result<KeyPair, KeyError> {
         keys::ensure(&self.dir.join("ssh/id_ed25519"), &format!("kubeadm-systemd {}", self.name))
+    }
+
+    /// Pin the host keys of all nodes of the cluster, under their names and addresses.
+    ///
+    /// # Errors
+    /// When a key cannot be read or the file not written.
+    pub fn pin_host_keys(&self, dirs: &StateDirs) -> Result<(), FileError> {
+        let mut hosts = Vec::new();
+        for node in Node::all(dirs, &self.name)? {
+            let key = node.dir(dirs).join("upper/etc/ssh/ssh_host_ed25519_key.pub");
+            let public = fs::read_to_string(&key).map_err(FileError::of("read", &key))?;
+            hosts.push((vec![node.name.to_string(), node.address.to_string()], public.trim_end().to_owned()));
+        }
+        keys::pin(&self.known_hosts(), &hosts)
     }
 
     /// The first address that no node of the cluster has.

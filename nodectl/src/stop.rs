@@ -104,9 +104,6 @@ fn end(dirs: &StateDirs, node: &Node, how: How) -> Result<(), StopError> {
     // Held while looking, so that a launch is either put down already or refused afterwards.
     let machine = {
         let _lock = Node::lock(dirs, &node.cluster, &node.name)?;
-        if how == How::Kill {
-            node.mark_removed(dirs)?;
-        }
         node.machine(dirs)?
     };
     let Some(machine) = machine else { return Ok(()) };
@@ -173,6 +170,10 @@ fn remove_cgroups(dirs: &StateDirs, nodes: &[Node]) -> Result<(), StopError> {
 /// When something is left; all that is, is listed.
 pub fn remove(dirs: &StateDirs, name: &Name, nodes: &[Node], mut report: impl FnMut(String)) -> Result<(), StopError> {
     let mut errors = Errors::default();
+    for node in nodes {
+        let _lock = Node::lock(dirs, &node.cluster, &node.name)?;
+        node.mark_removed(dirs)?;
+    }
     errors.note(stop(dirs, nodes, How::Kill));
     let (sender, removed) = mpsc::channel();
     thread::scope(|scope| {
@@ -218,6 +219,16 @@ fn remove_half_made(dir: &Path) -> Result<(), FileError> {
     }
     let _ = fs::remove_dir(dir);
     Ok(())
+}
+
+/// Finish what a removal that was killed has left. The caller holds the cluster's lock.
+///
+/// # Errors
+/// As [`remove`].
+pub fn finish_removals(dirs: &StateDirs, name: &Name) -> Result<(), StopError> {
+    let mut nodes = Node::all(dirs, name)?;
+    nodes.retain(|node| node.is_removed(dirs));
+    if nodes.is_empty() { Ok(()) } else { remove(dirs, name, &nodes, |line| say(&line)) }
 }
 
 /// Tell which machines of `nodes` run.
