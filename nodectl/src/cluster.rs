@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ipnet::Ipv4Net;
 
@@ -65,6 +65,15 @@ impl Cluster {
             Err(ClusterError::Unknown { .. }) => {}
             other => return other,
         }
+        let cluster = Self::make(dirs, name);
+        if cluster.is_err() {
+            // What there is of it; the first error is the one to tell.
+            let _ = remove_parts(&dirs.cluster(name));
+        }
+        cluster
+    }
+
+    fn make(dirs: &StateDirs, name: &Name) -> Result<Self, ClusterError> {
         // Two clusters that are planned at the same time must not choose the same subnet.
         let _planning = files::lock(&dirs.lock("subnets"))?;
         let mut taken = network::host_subnets()?;
@@ -137,14 +146,22 @@ impl Cluster {
     /// When something cannot be removed.
     pub fn remove(&self) -> Result<(), FileError> {
         // First: from here on the cluster is not there, whatever else is.
-        let _ = std::fs::remove_file(self.dir.join("network.json"));
-        for part in ["net.d", "ipam", "ssh", "nodes"] {
-            files::remove_tree(&self.dir.join(part))?;
-        }
-        // Fails while another tool's files are in it, and then it should stay.
-        let _ = std::fs::remove_dir(&self.dir);
-        Ok(())
+        let _ = fs::remove_file(self.dir.join("network.json"));
+        remove_parts(&self.dir)
     }
+}
+
+/// Remove what nodes share, of a cluster that may be half-made. What other tools keep in the directory stays.
+///
+/// # Errors
+/// When something cannot be removed.
+pub fn remove_parts(dir: &Path) -> Result<(), FileError> {
+    for part in ["net.d", "ipam", "ssh", "nodes"] {
+        files::remove_tree(&dir.join(part))?;
+    }
+    // Fails while another tool's files are in it, and then it should stay.
+    let _ = fs::remove_dir(dir);
+    Ok(())
 }
 
 /// Names of all clusters that have a directory.

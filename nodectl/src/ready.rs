@@ -23,15 +23,15 @@ const TICK: Duration = Duration::from_millis(50);
 #[derive(Debug, thiserror::Error)]
 pub enum ReadyError {
     /// Its machine ended.
-    #[error("node {node} ended while it was starting{}; its console: {}", tail(log), log.display())]
+    #[error("node {node} ended while it was starting{console}; --retain keeps it for a look")]
     Ended {
         /// The node.
         node: String,
-        /// Its console's output.
-        log: PathBuf,
+        /// The end of its console's output, read before the node is undone.
+        console: String,
     },
     /// It took too long.
-    #[error("node {node} was not up within {} s: waited for {what}{}; its console: {}", deadline.as_secs(), tail(log), log.display())]
+    #[error("node {node} was not up within {} s: waited for {what}{console}; --retain keeps it for a look", deadline.as_secs())]
     Deadline {
         /// The node.
         node: String,
@@ -39,8 +39,8 @@ pub enum ReadyError {
         deadline: Duration,
         /// What for.
         what: &'static str,
-        /// Its console's output.
-        log: PathBuf,
+        /// The end of its console's output, read before the node is undone.
+        console: String,
     },
     /// A signal asked us to stop.
     #[error("interrupted while node {node} was starting")]
@@ -56,7 +56,7 @@ pub enum ReadyError {
 fn tail(log: &Path) -> String {
     let text = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
     let lines: Vec<_> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
-    let last = &lines[lines.len().saturating_sub(5)..];
+    let last = &lines[lines.len().saturating_sub(10)..];
     if last.is_empty() { String::new() } else { format!(":\n  {}\n", last.join("\n  ")) }
 }
 
@@ -158,15 +158,15 @@ impl Wait<'_> {
 
     fn still_wanted(&self, started: Instant, what: &'static str) -> Result<(), ReadyError> {
         let node = self.node.name.to_string();
-        let log = self.node.console_log(self.dirs);
+        let console = || tail(&self.node.console_log(self.dirs));
         if self.interrupted.load(Ordering::Relaxed) {
             return Err(ReadyError::Interrupted { node });
         }
         if !self.supervisor.is_alive() {
-            return Err(ReadyError::Ended { node, log });
+            return Err(ReadyError::Ended { node, console: console() });
         }
         if started.elapsed() > self.deadline {
-            return Err(ReadyError::Deadline { node, deadline: self.deadline, what, log });
+            return Err(ReadyError::Deadline { node, deadline: self.deadline, what, console: console() });
         }
         Ok(())
     }

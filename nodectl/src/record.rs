@@ -112,7 +112,7 @@ pub enum RecordError {
     },
     /// A line is not such a record.
     #[error(
-        "line {line} of standard input is not {what}: {text}; one JSON object a line is expected, as `{hint}` prints it"
+        "line {line} of standard input is not a valid {what}: {text}; one JSON object a line is expected, as `{hint}` prints it"
     )]
     Malformed {
         /// The kind of record.

@@ -163,7 +163,9 @@ impl Start<'_> {
     fn undo(&self, cause: StartError) -> Result<(), StartError> {
         let cluster = &self.args.cluster;
         if self.args.retain {
-            say(&format!("kept for a look, remove with `nodectl rm --cluster {cluster} --all`"));
+            say(&format!(
+                "kept for a look: nodectl shell, nodectl logs; remove with `nodectl rm --cluster {cluster} --all`"
+            ));
             return Err(cause);
         }
         let undone = stop::stop(self.dirs, &self.stopped, How::PowerOff(Duration::from_secs(10)))

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
 use std::process::Stdio;
 use std::sync::mpsc;
 use std::thread;
@@ -199,7 +198,7 @@ fn after_last(dirs: &StateDirs, name: &Name, report: &mut impl FnMut(String)) ->
     if Node::all(dirs, name)?.is_empty() {
         match Cluster::load(dirs, name) {
             Ok(cluster) => cluster.remove()?,
-            Err(ClusterError::Unknown { .. }) => remove_half_made(&dirs.cluster(name))?,
+            Err(ClusterError::Unknown { .. }) => cluster::remove_parts(&dirs.cluster(name))?,
             Err(error) => return Err(error.into()),
         }
     }
@@ -209,15 +208,6 @@ fn after_last(dirs: &StateDirs, name: &Name, report: &mut impl FnMut(String)) ->
         }
     }
     sysctl::restore(dirs, report)?;
-    Ok(())
-}
-
-/// A cluster whose making was cut short has no network.json yet.
-fn remove_half_made(dir: &Path) -> Result<(), FileError> {
-    for part in ["net.d", "ssh", "nodes"] {
-        files::remove_tree(&dir.join(part))?;
-    }
-    let _ = fs::remove_dir(dir);
     Ok(())
 }
 

@@ -100,9 +100,53 @@ fn a_node_that_does_not_come_up_is_undone_and_its_console_shown() {
     // A plugin directory cannot be broken from here, a boot can: no time at all.
     let message = nodes.refused(&["start", "node1", "--timeout", "0"], 1);
     assert!(message.contains("node node1 was not up within 0 s: waited for READY=1"), "{message}");
-    assert!(message.contains("console.log"), "{message}");
     host.wait_unchanged();
     assert!(!nodes.node_dir("node1").exists());
+}
+
+#[test]
+fn a_broken_cni_configuration_is_told_in_cnispawns_words_and_the_running_node_is_left_alone() {
+    let nodes = Nodes::new();
+    let first = nodes.start(&["node1"]);
+    let conflist = nodes.state_dir().join("clusters/default/net.d/10-nodes.conflist");
+    let text = fs::read_to_string(&conflist).expect("a configuration");
+    fs::write(&conflist, text.replace("\"bridge\",", "\"no-such-plugin\",")).expect("written");
+    let message = nodes.refused(&["start", "node2"], 1);
+    assert!(message.contains("no-such-plugin"), "{message}");
+    assert!(!nodes.node_dir("node2").exists());
+    fs::write(&conflist, text).expect("written");
+    assert_eq!(nodes.start(&["node1", "--allow-running"])[0].pid, first[0].pid);
+}
+
+#[test]
+fn a_full_disk_is_said_so_and_nothing_is_half_made() {
+    let disk = tempfile::tempdir().expect("a directory");
+    let mount = |words: &[&str]| {
+        let status = Command::new(words[0]).args(&words[1..]).arg(disk.path()).status().expect("it runs");
+        assert!(status.success(), "{words:?}");
+    };
+    mount(&["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs"]);
+    let image = disk.path().join("image");
+    fs::create_dir_all(image.join("rootfs/usr")).expect("made");
+    fs::create_dir_all(image.join("containerd")).expect("made");
+    // All but 16 kB: the cluster's network fits, a node does not.
+    fs::write(disk.path().join("filler"), vec![0; 240 << 10]).expect("filled");
+    let record = serde_json::json!({
+        "image": "tiny", "path": image, "kubernetes": "v1.37.2", "source": "go:v1.37.2", "os": "none",
+    });
+    let run = tempfile::tempdir().expect("a directory");
+    let mut start = Command::new(tests::bin("nodectl"));
+    start.args(["start", "node1"]).env("KUBEADM_SYSTEMD_STATE_DIR", disk.path());
+    start.env("KUBEADM_SYSTEMD_RUN_DIR", run.path()).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = start.spawn().expect("nodectl runs");
+    std::io::Write::write_all(&mut child.stdin.take().expect("piped"), record.to_string().as_bytes()).expect("written");
+    let output = child.wait_with_output().expect("it ends");
+    let clusters = fs::read_dir(disk.path().join("clusters")).map_or(0, Iterator::count);
+    mount(&["umount"]);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("No space left on device"), "{message}");
+    assert_eq!(clusters, 0, "{message}");
 }
 
 #[test]
