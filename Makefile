@@ -55,7 +55,7 @@ integration: setup build ## Run the integration tests (as root)
 	$(CARGO) test --locked --package tests --lib --test cnispawn --test build --test nodectl --test clusterctl --test readme --no-fail-fast -- --test-threads=1
 
 e2e: setup build ## Bring up a three-node cluster, use it, take it down (as root)
-	$(CARGO) test --locked --package tests --test e2e
+	$(CARGO) test --locked --package tests --test e2e -- --test-threads=1
 
 bench: setup build ## Time the phases of bringing up one node and three
 	$(CARGO) run --locked --quiet --release --package tests --bin bench

@@ -125,7 +125,14 @@ fn directory(mounts: &BTreeMap<String, PathBuf>, hierarchy: &str, cgroup: &Path)
 pub fn enter(mounts: &BTreeMap<String, PathBuf>, cgroups: &Cgroups) -> Result<(), FileError> {
     for (hierarchy, cgroup) in cgroups {
         let Some(dir) = directory(mounts, hierarchy, cgroup) else { continue };
-        make(&mounts[hierarchy], &dir)?;
+        // The last node of another cluster may take the directory above away while we make ours.
+        let mut made = make(&mounts[hierarchy], &dir);
+        for _ in 0..3 {
+            if made.as_ref().is_err_and(FileError::is_not_found) {
+                made = make(&mounts[hierarchy], &dir);
+            }
+        }
+        made?;
         let procs = dir.join("cgroup.procs");
         fs::write(&procs, "0").map_err(FileError::of("join", &procs))?;
     }
@@ -135,21 +142,22 @@ pub fn enter(mounts: &BTreeMap<String, PathBuf>, cgroups: &Cgroups) -> Result<()
 /// Make a cgroup and those above it. A new version 1 cpuset is empty, and no process may join it until it has both
 /// CPUs and memory nodes (cpuset(7)): copy them from above.
 fn make(mount_point: &Path, dir: &Path) -> Result<(), FileError> {
-    if dir == mount_point || dir.is_dir() {
+    if dir == mount_point {
         return Ok(());
     }
     let parent = dir.parent().unwrap_or(mount_point);
     make(mount_point, parent)?;
     match fs::create_dir(dir) {
-        // Another node's start made it.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => made.map_err(FileError::of("create", dir))?,
     }
-    for file in ["cpuset.cpus", "cpuset.mems"] {
-        let (above, here) = (parent.join(file), dir.join(file));
-        if here.exists() && above.exists() && mount_point.join("cpuset.memory_migrate").exists() {
-            let value = fs::read(&above).map_err(FileError::of("read", &above))?;
-            fs::write(&here, value).map_err(FileError::of("write", &here))?;
+    // Of one that is there already, too: another node's start may have made it just now, and be about to fill it.
+    for file in ["cpuset.cpus", "cpuset.mems"].map(|file| dir.join(file)) {
+        let read = |path: &Path| fs::read_to_string(path).map_err(FileError::of("read", path));
+        let above = parent.join(file.file_name().unwrap_or_default());
+        if file.exists() && above.exists() && read(&file)?.trim().is_empty() {
+            let above = read(&above)?;
+            fs::write(&file, above).map_err(FileError::of("write", &file))?;
         }
     }
     Ok(())

@@ -1,10 +1,14 @@
 //! The main job, from end to end: three nodes, a cluster of them, its use, and nothing left of it.
 
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tests::{HostState, bin};
 
@@ -60,12 +64,12 @@ fn get(host: &str) -> String {
     format!("exec 3<>/dev/tcp/{host}/8080; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3")
 }
 
-/// Takes the cluster down, whatever happens.
-struct Down;
+/// Takes the cluster of this name down, whatever happens.
+struct Down(&'static str);
 
 impl Drop for Down {
     fn drop(&mut self) {
-        let _ = wrapper(&["down"]).status();
+        let _ = wrapper(&["down"]).env("KUBEADM_SYSTEMD_CLUSTER", self.0).output();
     }
 }
 
@@ -84,7 +88,7 @@ fn the_main_job() {
     tests::node::image();
     let host = HostState::capture(&[]);
     {
-        let _down = Down;
+        let _down = Down(CLUSTER);
         let record = up();
         assert_eq!(record["cluster"], CLUSTER);
         every_node_is_ready_and_every_system_pod_runs(&record);
@@ -96,6 +100,7 @@ fn the_main_job() {
         ansible_pings_all_nodes();
         a_second_up_changes_nothing();
         a_restarted_node_comes_back_with_its_routes();
+        the_cluster_is_taken_apart_and_made_again_of_the_same_nodes();
         ok(&mut wrapper(&["down"]));
     }
     host.wait_unchanged();
@@ -163,6 +168,39 @@ fn ansible_pings_all_nodes() {
 
 fn a_second_up_changes_nothing() {
     assert_eq!(up()["changed"], 0);
+}
+
+fn the_cluster_is_taken_apart_and_made_again_of_the_same_nodes() {
+    ok(Command::new(bin("clusterctl")).args(["down", "--cluster", CLUSTER]).stdin(Stdio::null()));
+    assert_eq!(on_node("node1", "ls -A /etc/kubernetes/manifests /var/lib/etcd | grep -c yaml || true").trim(), "0");
+    let tables = on_node("node1", "nft list tables");
+    assert!(!tables.contains("kube-proxy") && !tables.contains("pod-network"), "{tables}");
+    let refused = wrapper(&["kubectl", "get", "nodes"]).output().expect("it runs");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("has no kubeconfig"), "{refused:?}");
+    assert_eq!(up()["nodes"].as_array().map(Vec::len), Some(3));
+}
+
+#[test]
+fn an_interrupted_up_leaves_nothing() {
+    bin("cnispawn");
+    bin("nodectl");
+    bin("clusterctl");
+    tests::node::image();
+    let host = HostState::capture(&[]);
+    let _down = Down("interrupted");
+    let mut up = wrapper(&["up", "--nodes", "2"]);
+    up.env("KUBEADM_SYSTEMD_CLUSTER", "interrupted").stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+    let mut child = up.spawn().expect("it runs");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    // Both nodes are up, and kubeadm is at work.
+    assert!(lines.any(|line| line.contains("Write kubeadm's configuration")), "it came as far as kubeadm");
+    killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).expect("interrupted");
+    let rest: Vec<_> = lines.collect();
+    let status = child.wait().expect("it ends");
+    assert!(!status.success(), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("interrupted")), "{rest:?}");
+    host.wait_unchanged();
+    assert!(!Path::new("/var/lib/kubeadm-systemd/clusters/interrupted").exists());
 }
 
 fn a_restarted_node_comes_back_with_its_routes() {
