@@ -27,7 +27,8 @@ impl Name {
     }
 }
 
-fn is_label(s: &str) -> bool {
+/// Whether it is a DNS label (RFC 1123 section 2.1): 1 to 63 of `a-z`, `0-9` and `-`, not beginning or ending with `-`.
+pub fn is_label(s: &str) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     (1..=63).contains(&s.len()) && s.chars().all(allowed) && !s.starts_with('-') && !s.ends_with('-')
 }
