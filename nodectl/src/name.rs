@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use cnispawn::name::is_label;
 use serde::{Deserialize, Serialize};
 
 /// A DNS label (RFC 1123 section 2.1): 1 to 63 of `a-z`, `0-9` and `-`, not beginning or ending with `-`.
@@ -32,9 +33,7 @@ impl FromStr for Name {
     type Err = NameError;
 
     fn from_str(s: &str) -> Result<Self, Self::Err> {
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        let valid = (1..=63).contains(&s.len()) && s.chars().all(allowed) && !s.starts_with('-') && !s.ends_with('-');
-        if valid { Ok(Name(s.to_owned())) } else { Err(NameError { name: s.to_owned() }) }
+        if is_label(s) { Ok(Name(s.to_owned())) } else { Err(NameError { name: s.to_owned() }) }
     }
 }
 
