@@ -11,6 +11,7 @@ use crate::cni::attachment::{self, Attachment, AttachmentError};
 use crate::cni::chain::ChainError;
 use crate::cni::discovery::{self, DiscoveryError};
 use crate::cni::{Chain, NetworkList, Plugins};
+use crate::detach;
 use crate::dirs::Dirs;
 use crate::files::FileError;
 use crate::heal::LOCKED;
@@ -68,7 +69,8 @@ pub enum AttachError {
 /// When a plugin fails, or the interface exists.
 pub fn add(args: &AttachArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -> Result<Value, AttachError> {
     let (list, attachment) = plan(args, conf_dir)?;
-    let chain = Chain { list: &list, plugins, cache_dir: &dirs.cache_dir };
+    let cache = dirs.cache();
+    let chain = Chain { list: &list, plugins, cache: &cache };
     chain.check_programs()?;
     // Looked for first: the DEL after a failed ADD would delete an interface that is not ours.
     if !netns::exists(&attachment.netns) {
@@ -92,7 +94,7 @@ pub fn add(args: &AttachArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -
 pub fn check(args: &AttachArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -> Result<(), AttachError> {
     let (list, attachment) = plan(args, conf_dir)?;
     let _lock = Lock::take(&dirs.network_lock(&list.name), Mode::Shared, LOCKED)?;
-    Ok(Chain { list: &list, plugins, cache_dir: &dirs.cache_dir }.check(&attachment)?)
+    Ok(Chain { list: &list, plugins, cache: &dirs.cache() }.check(&attachment)?)
 }
 
 /// DEL.
@@ -101,8 +103,11 @@ pub fn check(args: &AttachArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs)
 /// When a plugin fails; the others have done theirs.
 pub fn del(args: &AttachArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -> Result<(), AttachError> {
     let (list, attachment) = plan(args, conf_dir)?;
-    let _lock = Lock::take(&dirs.network_lock(&list.name), Mode::Exclusive, LOCKED)?;
-    Ok(Chain { list: &list, plugins, cache_dir: &dirs.cache_dir }.del(&attachment)?)
+    let _lock = Lock::take(&dirs.network_lock(&list.name), Mode::Shared, LOCKED)?;
+    let cache = dirs.cache();
+    let chain = Chain { list: &list, plugins, cache: &cache };
+    let _lock = detach::chains_lock(dirs, &chain)?;
+    Ok(chain.del(&attachment)?)
 }
 
 fn plan(args: &AttachArgs, conf_dir: &Path) -> Result<(NetworkList, Attachment), AttachError> {

@@ -44,8 +44,24 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Undo what ended containers have left behind
-    Gc,
+    /// Undo what ended containers have left behind, and free what a network's plugins still hold
+    ///
+    /// With NET, attachments to it whose network namespace is gone are deleted too, whoever has added them, and its
+    /// plugins are told which attachments are valid.
+    Gc {
+        /// The network
+        #[arg(value_name = "NET")]
+        network: Option<String>,
+    },
+    /// Tell whether a network can take containers: its plugins, and the versions of the specification that they speak
+    Status {
+        /// The network
+        #[arg(value_name = "NET")]
+        network: String,
+        /// Print a JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
     /// Wait for a container's end and undo its network
     #[command(hide = true)]
     Watch(WatchArgs),

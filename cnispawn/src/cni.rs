@@ -10,9 +10,11 @@ pub mod discovery;
 mod execution;
 pub mod failure;
 pub mod plugin;
+pub mod result;
 pub mod version;
 
 pub use attachment::Attachment;
+pub use cache::Cache;
 pub use chain::Chain;
 pub use conf::NetworkList;
 pub use plugin::{Command, Plugins};

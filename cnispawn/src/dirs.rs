@@ -1,7 +1,8 @@
 //! Where things are kept.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::cni::Cache;
 use crate::name::Name;
 
 /// Directories of our own and libcni's; moved together, two sets of containers don't know of each other.
@@ -29,9 +30,24 @@ impl Dirs {
         self.run_dir.join("containers").join(format!("{name}.lock"))
     }
 
-    /// The lock of a network: shared for ADD, exclusive for DEL.
+    /// The lock of a network: shared for ADD and DEL, exclusive for GC and to delete its bridges.
     pub fn network_lock(&self, network: &str) -> PathBuf {
         self.run_dir.join("networks").join(format!("{network}.lock"))
+    }
+
+    /// The lock for removing iptables chains, of whatever network.
+    pub fn chains_lock(&self) -> PathBuf {
+        self.run_dir.join("iptables.lock")
+    }
+
+    /// The cache of results.
+    pub fn cache(&self) -> Cache {
+        self.cache_at(&self.cache_dir)
+    }
+
+    /// The cache of results that was used when `cache_dir` was elsewhere.
+    pub fn cache_at(&self, cache_dir: &Path) -> Cache {
+        Cache::new(cache_dir, self.run_dir.join("partial"))
     }
 
     /// What a container's watcher has to say; gone when there was nothing.

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
+
 /// The file system refused.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}", path.display())]
@@ -33,14 +35,36 @@ impl FileError {
 /// # Errors
 /// When the file system refuses.
 pub fn write_durably(path: &Path, content: &[u8]) -> Result<(), FileError> {
-    let dir = path.parent().unwrap_or(Path::new("."));
+    let file = write_beside(path, content)?;
+    file.as_file().sync_all().map_err(FileError::of("write", path))?;
+    put(file, path)?;
+    let dir = parent(path);
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(FileError::of("sync", dir))
+}
+
+/// Write a file that only its owner may read (mode 0600), such that nobody reads half of it.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    put(write_beside(path, content)?, path)
+}
+
+fn write_beside(path: &Path, content: &[u8]) -> Result<NamedTempFile, FileError> {
+    let dir = parent(path);
     create_private_dir(dir)?;
     // Hidden, so that a listing of the directory never sees a half-written file.
     let mut file = tempfile::Builder::new().prefix(".").tempfile_in(dir).map_err(FileError::of("write in", dir))?;
-    let written = file.write_all(content).and_then(|()| file.as_file().sync_all());
-    written.map_err(FileError::of("write", path))?;
-    file.persist(path).map_err(|error| FileError::of("write", path)(error.error))?;
-    sync_dir(dir)
+    file.write_all(content).map_err(FileError::of("write", path))?;
+    Ok(file)
+}
+
+fn put(file: NamedTempFile, path: &Path) -> Result<(), FileError> {
+    file.persist(path).map(drop).map_err(|error| FileError::of("write", path)(error.error))
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
 }
 
 /// Make a directory and its parents, for the owner alone.
@@ -62,8 +86,32 @@ pub fn remove_if_exists(path: &Path) -> Result<(), FileError> {
     }
 }
 
-fn sync_dir(dir: &Path) -> Result<(), FileError> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(FileError::of("sync", dir))
+/// The files of a directory that have one of these extensions, in the order of their names; none when there is no such
+/// directory.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn with_extensions(dir: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>, FileError> {
+    let mut files = in_dir(dir)?;
+    files.retain(|file| {
+        let known = |extension| extensions.iter().any(|&known| extension == known);
+        file.extension().is_some_and(known) && !file.is_dir()
+    });
+    Ok(files)
+}
+
+/// The entries of a directory, in the order of their names; none when there is no such directory.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn in_dir(dir: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(FileError::of("read", dir))?,
+    };
+    let mut paths: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
+    paths.sort();
+    Ok(paths)
 }
 
 #[cfg(test)]

@@ -1,8 +1,17 @@
 //! Undo what ended containers have left behind: after a reboot, or when their watchers were killed.
 
+use std::path::Path;
+
+use crate::cni::chain::ChainError;
+use crate::cni::discovery::{self, DiscoveryError};
+use crate::cni::{Attachment, Chain, Plugins};
+use crate::detach::{self, DetachError};
 use crate::dirs::Dirs;
+use crate::error_chain;
 use crate::files::FileError;
-use crate::heal::{self, HealError};
+use crate::heal::{self, HealError, LOCKED};
+use crate::lock::{Lock, LockError, Mode};
+use crate::netns;
 use crate::record::Record;
 
 /// Why something is left.
@@ -11,6 +20,15 @@ pub enum GcError {
     /// One line for each container.
     #[error("{}", .0.join("\n"))]
     Left(Vec<String>),
+    /// There is no such network.
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
+    /// A plugin is missing.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The network is in use.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// The records could not be read.
     #[error(transparent)]
     File(#[from] FileError),
@@ -24,8 +42,54 @@ pub fn run(dirs: &Dirs) -> Result<(), GcError> {
     let mut left = Vec::new();
     for record in Record::all(dirs)? {
         let collected = record.map_err(HealError::from).and_then(|record| collect(dirs, &record));
-        left.extend(collected.err().map(|error| crate::error_chain(&error)));
+        left.extend(collected.err().map(|error| error_chain(&error)));
     }
+    all(left)
+}
+
+/// The same, and then what `run` knows nothing of: attachments to a network whose network namespaces are gone get a
+/// DEL, and then its plugins a GC with those that are valid (CNI specification, section 4, GC).
+///
+/// # Errors
+/// When something is left; all that is, is listed.
+pub fn network(name: &str, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -> Result<(), GcError> {
+    let list = discovery::find(conf_dir, Some(name))?;
+    let cache = dirs.cache();
+    let chain = Chain { list: &list, plugins, cache: &cache };
+    chain.check_programs()?;
+    let mut left: Vec<_> = run(dirs).err().map(|error| error_chain(&error)).into_iter().collect();
+    let _lock = Lock::take(&dirs.network_lock(&list.name), Mode::Exclusive, LOCKED)?;
+    if list.disable_gc {
+        return all(left);
+    }
+    let attachments = cache.attachments(&list.name)?;
+    let (valid, stale): (Vec<_>, Vec<_>) = attachments.into_iter().partition(|a| netns::exists(&a.netns));
+    for attachment in &stale {
+        if let Err(error) = del_stale(dirs, &chain, attachment) {
+            let Attachment { container_id, if_name, .. } = attachment;
+            left.push(format!(
+                "cannot delete the stale attachment {if_name} of {container_id}: {}",
+                error_chain(&error)
+            ));
+        }
+    }
+    left.extend(chain.gc(&valid).err().map(|error| error_chain(&error)));
+    all(left)
+}
+
+/// DEL of what somebody else has added, from a network namespace in place of its own.
+fn del_stale(dirs: &Dirs, chain: &Chain<'_>, attachment: &Attachment) -> Result<(), DetachError> {
+    let mut attachment = attachment.clone();
+    if !netns::is_in_dir(&attachment.netns) {
+        // Perhaps below /proc: nothing can be made there.
+        attachment.netns = netns::path(&format!("cnispawn-gc-{}", std::process::id()));
+    }
+    let detached = detach::detach(dirs, chain, &attachment);
+    netns::remove(&attachment.netns)?;
+    detached
+}
+
+fn all(left: Vec<String>) -> Result<(), GcError> {
     if left.is_empty() { Ok(()) } else { Err(GcError::Left(left)) }
 }
 

@@ -6,9 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::bridge::{self, BridgeError};
-use crate::cni::chain::ChainError;
 use crate::cni::conf::ConfError;
-use crate::cni::{Attachment, Chain, NetworkList};
+use crate::cni::{Chain, NetworkList};
+use crate::detach::{self, DetachError};
 use crate::dirs::Dirs;
 use crate::files::FileError;
 use crate::lock::{Lock, LockError, Mode};
@@ -17,7 +17,6 @@ use crate::netns::{self, NetnsError};
 use crate::orphan;
 use crate::process::end_all;
 use crate::record::{Record, RecordError, Recorded};
-use crate::standin;
 
 /// How long a plugin may go on that was executing when its cnispawn was killed; it may be in the middle of something.
 const PLUGIN_GRACE: Duration = Duration::from_secs(2);
@@ -25,10 +24,6 @@ const PLUGIN_GRACE: Duration = Duration::from_secs(2);
 const KILLED: Duration = Duration::from_secs(20);
 /// How long others may hold a lock: the time that a chain of slow plugins takes.
 pub const LOCKED: Duration = Duration::from_secs(180);
-/// How often DEL is tried.
-const ATTEMPTS: u32 = 5;
-/// The pause after the first time; each later one is twice as long.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Why something is left behind. What is not undone stays recorded, and is tried again by `run` and `gc`.
 #[derive(Debug, thiserror::Error)]
@@ -59,11 +54,11 @@ pub enum HealError {
     },
     /// DEL failed, several times.
     #[error("cannot detach container {name}")]
-    Del {
+    Detach {
         /// The container.
         name: Name,
         /// Why.
-        source: ChainError,
+        source: DetachError,
     },
     /// A bridge could not be deleted.
     #[error(transparent)]
@@ -146,36 +141,11 @@ fn end_processes(record: &Record) -> Result<(), HealError> {
 /// DEL, before the namespace is removed: without it, the plugins free the address but leave their iptables rules.
 fn detach(dirs: &Dirs, record: &Record, recorded: &Recorded) -> Result<(), HealError> {
     let list = list(record, recorded)?;
-    let attachment = &recorded.attachment;
-    let chain = Chain { list: &list, plugins: &recorded.plugins, cache_dir: &record.cache_dir };
-    if !netns::exists(&record.netns) {
-        // Gone by a reboot, or never made.
-        netns::create(&record.netns)?;
-    }
-    // Debian 12's bridge plugin fails when it removes iptables chains at the same time as another ("CHAIN_DEL failed
-    // (Device or resource busy)"): one at a time, and again if iptables was busy for other reasons.
-    let _lock = Lock::take(&dirs.network_lock(&list.name), Mode::Exclusive, LOCKED)?;
-    for attempt in 1.. {
-        let last = attempt == ATTEMPTS;
-        // Not the last time: with a stand-in, the bridge plugin fails for ever when its rules are gone already.
-        if !last && standin::is_needed(&list) {
-            put_standin(record, attachment, &chain);
-        }
-        match chain.del(attachment) {
-            Ok(()) => break,
-            Err(source) if last => return Err(HealError::Del { name: record.name.clone(), source }),
-            Err(error) => tracing::debug!("DEL again after: {}", crate::error_chain(&error)),
-        }
-        thread::sleep(PAUSE * 2_u32.pow(attempt - 1));
-    }
-    Ok(())
-}
-
-fn put_standin(record: &Record, attachment: &Attachment, chain: &Chain<'_>) {
-    let Some(result) = chain.cached_result(attachment) else { return };
-    if let Err(error) = standin::put(&record.netns, &attachment.if_name, &result) {
-        tracing::warn!("{}; iptables rules may be left", crate::error_chain(&error));
-    }
+    let cache = dirs.cache_at(&record.cache_dir);
+    let chain = Chain { list: &list, plugins: &recorded.plugins, cache: &cache };
+    let _lock = Lock::take(&dirs.network_lock(&list.name), Mode::Shared, LOCKED)?;
+    let detached = detach::detach(dirs, &chain, &recorded.attachment);
+    detached.map_err(|source| HealError::Detach { name: record.name.clone(), source })
 }
 
 /// Delete the network's bridges with its last container.

@@ -8,6 +8,7 @@ pub mod attach;
 pub mod bridge;
 pub mod cli;
 pub mod cni;
+pub mod detach;
 pub mod dirs;
 pub mod files;
 pub mod gc;
@@ -24,6 +25,8 @@ pub mod process;
 pub mod record;
 pub mod spawn;
 pub mod standin;
+pub mod status;
+pub mod table;
 pub mod verb;
 pub mod watch;
 

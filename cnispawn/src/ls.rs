@@ -4,11 +4,11 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use crate::cni::cache;
+use crate::cni::result::addresses;
 use crate::dirs::Dirs;
 use crate::files::FileError;
 use crate::record::{Record, RecordError};
-use crate::standin::addresses;
+use crate::table;
 
 /// Why containers could not be listed.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +30,7 @@ pub enum LsError {
 /// When a record cannot be read.
 pub fn run(json: bool, dirs: &Dirs, mut output: impl Write) -> Result<(), LsError> {
     let records = Record::all(dirs)?.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let rows: Vec<_> = records.iter().map(describe).collect();
+    let rows: Vec<_> = records.iter().map(|record| describe(dirs, record)).collect();
     if json {
         rows.iter().try_for_each(|row| writeln!(output, "{row}"))?;
     } else {
@@ -40,11 +40,12 @@ pub fn run(json: bool, dirs: &Dirs, mut output: impl Write) -> Result<(), LsErro
 }
 
 /// A container as programs read it: its first network's name beside those of all its addresses.
-fn describe(record: &Record) -> Value {
+fn describe(dirs: &Dirs, record: &Record) -> Value {
     let (mut networks, mut ips) = (Vec::new(), Vec::new());
     for recorded in &record.attachments {
         let Ok(list) = recorded.list() else { continue };
-        let result = cache::load(&record.cache_dir, &list.name, &recorded.attachment).unwrap_or_default();
+        let cache = dirs.cache_at(&record.cache_dir);
+        let result = cache.load(&list.name, &list.cni_version, &recorded.attachment).unwrap_or_default();
         // "10.0.0.2/24" is the address and its network's prefix length.
         ips.extend(addresses(&result).map(|ip| ip.split('/').next().unwrap_or(ip).to_owned()));
         networks.push(list.name);
@@ -62,14 +63,7 @@ fn describe(record: &Record) -> Value {
 fn table(rows: &[Value]) -> String {
     let columns = ["name", "network", "addresses", "netns", "pid", "state"];
     let cells = |row: &Value| columns.map(|column| cell(&row[column]));
-    let rows: Vec<_> = [columns.map(str::to_uppercase)].into_iter().chain(rows.iter().map(cells)).collect();
-    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or_default();
-    let widths: Vec<_> = (0..columns.len()).map(width).collect();
-    let line = |row: &[String; 6]| {
-        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
-        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
-    };
-    rows.iter().map(line).collect()
+    table::render([columns.map(str::to_uppercase)].into_iter().chain(rows.iter().map(cells)))
 }
 
 fn cell(value: &Value) -> String {

@@ -38,6 +38,13 @@ pub fn path(name: &str) -> PathBuf {
     Path::new(DIR).join(name)
 }
 
+/// Whether `path` is where ip-netns(8) keeps them.
+pub fn is_in_dir(path: &Path) -> bool {
+    // /var/run is a link to /run, or the other way round.
+    let parent = path.parent().and_then(|parent| parent.canonicalize().ok());
+    parent.is_some_and(|parent| Path::new(DIR).canonicalize().is_ok_and(|dir| dir == parent))
+}
+
 /// Whether a network namespace is at `path`. An empty file may be left there by a reboot.
 pub fn exists(path: &Path) -> bool {
     statfs(path).is_ok_and(|stat| stat.filesystem_type() == NSFS_MAGIC)

@@ -90,17 +90,8 @@ impl Record {
     /// # Errors
     /// When the directory cannot be read. A record that cannot be read is an error in its place.
     pub fn all(dirs: &Dirs) -> Result<Vec<Result<Self, RecordError>>, FileError> {
-        let dir = dirs.records();
-        let entries = match fs::read_dir(&dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => {
-                entries.and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(FileError::of("read", &dir))?
-            }
-        };
-        let mut paths: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
         // Temporary files are hidden and have no extension.
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
-        paths.sort();
+        let paths = files::with_extensions(&dirs.records(), &["json"])?;
         Ok(paths.iter().filter_map(|path| read(path).transpose()).collect())
     }
 

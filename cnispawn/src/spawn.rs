@@ -137,7 +137,7 @@ fn plan<'a>(args: &RunArgs, conf_dir: &Path, plugins: &'a Plugins, dirs: &Dirs) 
     let attachment = attach::attachment(&args.attachment, args.name.to_string(), netns)?;
     let program = which::which(&args.exec).map_err(|_| SpawnError::NoNspawn { program: args.exec.clone() })?;
     let list = discovery::find(conf_dir, args.network.as_deref())?;
-    Chain { list: &list, plugins, cache_dir: &dirs.cache_dir }.check_programs()?;
+    Chain { list: &list, plugins, cache: &dirs.cache() }.check_programs()?;
     Ok(Plan { list, plugins, attachment, program, args: nspawn_args })
 }
 
@@ -151,7 +151,8 @@ fn start(plan: &Plan<'_>, args: &RunArgs, dirs: &Dirs, lock: &Lock) -> Result<In
     record(plan, args, dirs)?.write(dirs)?;
     watch::start(dirs, &args.name, lock)?;
     netns::create(netns)?;
-    let chain = Chain { list: &plan.list, plugins: plan.plugins, cache_dir: &dirs.cache_dir };
+    let cache = dirs.cache();
+    let chain = Chain { list: &plan.list, plugins: plan.plugins, cache: &cache };
     chain.add(&plan.attachment)?;
     drop(network_lock);
     let source = Command::new(&plan.program).args(&plan.args).exec();
@@ -166,7 +167,7 @@ fn record(plan: &Plan<'_>, args: &RunArgs, dirs: &Dirs) -> Result<Record, SpawnE
         netns: plan.attachment.netns.clone(),
         cache_dir: dirs.cache_dir.clone(),
         attachments: vec![Recorded {
-            conf: plan.list.text.clone(),
+            conf: plan.list.inlined(),
             attachment: plan.attachment.clone(),
             plugins: plan.plugins.clone(),
             bridges_before: bridge::before(dirs, &plan.list.name)?,

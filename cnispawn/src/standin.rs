@@ -11,7 +11,7 @@ use std::process::Command;
 use nix::net::if_::if_nametoindex;
 use serde_json::Value;
 
-use crate::cni::NetworkList;
+use crate::cni::{NetworkList, result};
 use crate::netns::{self, NetnsError};
 
 /// Whether DEL of this network leaves rules behind when the interface is gone.
@@ -29,13 +29,8 @@ pub fn put(netns: &Path, if_name: &str, result: &Value) -> Result<(), NetnsError
             return Ok(());
         }
         ip(&["link", "add", "dev", if_name, "type", "bridge"])?;
-        addresses(result).try_for_each(|address| ip(&["address", "add", address, "dev", if_name]))
+        result::addresses(result).try_for_each(|address| ip(&["address", "add", address, "dev", if_name]))
     })
-}
-
-/// The addresses in a result, with their prefix lengths; `ips` since 0.3.0 of the specification.
-pub fn addresses(result: &Value) -> impl Iterator<Item = &str> {
-    result["ips"].as_array().into_iter().flatten().filter_map(|ip| ip["address"].as_str())
 }
 
 fn ip(args: &[&str]) -> io::Result<()> {

@@ -7,6 +7,7 @@ use crate::cli::{Cli, Verb};
 use crate::gc::{self, GcError};
 use crate::ls::{self, LsError};
 use crate::spawn::{self, SpawnError};
+use crate::status::{self, StatusError};
 use crate::watch::{self, WatchError};
 
 /// Why a verb failed.
@@ -27,6 +28,9 @@ pub enum Error {
     /// `gc`.
     #[error(transparent)]
     Gc(#[from] GcError),
+    /// `status`.
+    #[error(transparent)]
+    Status(#[from] StatusError),
     /// `watch`.
     #[error(transparent)]
     Watch(#[from] WatchError),
@@ -64,7 +68,9 @@ pub fn run(cli: Cli, mut output: impl Write) -> Result<(), Error> {
         Verb::Check(args) => attach::check(args, &cli.conf_dir, &cli.plugins, dirs)?,
         Verb::Del(args) => attach::del(args, &cli.conf_dir, &cli.plugins, dirs)?,
         Verb::Ls { json } => ls::run(*json, dirs, output)?,
-        Verb::Gc => gc::run(dirs)?,
+        Verb::Gc { network: None } => gc::run(dirs)?,
+        Verb::Gc { network: Some(network) } => gc::network(network, &cli.conf_dir, &cli.plugins, dirs)?,
+        Verb::Status { network, json } => status::run(network, *json, &cli.conf_dir, &cli.plugins, dirs, output)?,
         Verb::Watch(args) => watch::run(args, dirs)?,
     }
     Ok(())

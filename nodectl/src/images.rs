@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use cnispawn::table;
+
 use crate::files::{self, FileError};
 use crate::name::Name;
 use crate::record::{self, ImageRecord, RecordError};
 use crate::state::StateDirs;
-use crate::table;
 
 /// Why an image could not be had.
 #[derive(Debug, thiserror::Error)]

@@ -30,6 +30,5 @@ pub mod start;
 pub mod state;
 pub mod stop;
 pub mod sysctl;
-pub mod table;
 
 pub use cnispawn::error_chain;

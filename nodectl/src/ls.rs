@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use cnispawn::table::render;
+
 use crate::cluster::{self, Cluster, ClusterError};
 use crate::files::FileError;
 use crate::name::Name;
@@ -75,7 +77,7 @@ fn table(records: &[NodeRecord]) -> String {
             node.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
         ]
     });
-    crate::table::render(std::iter::once(header).chain(rows))
+    render(std::iter::once(header).chain(rows))
 }
 
 /// A role or state as records spell it.

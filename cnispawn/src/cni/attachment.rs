@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The parameters of ADD, CHECK and DEL beside the network configuration (libcni's `RuntimeConf`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The parameters of ADD, CHECK and DEL beside the network configuration (libcni's `RuntimeConf`). GC and STATUS, which
+/// are about no container, have the default: nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Attachment {
     /// CNI_CONTAINERID.
@@ -77,6 +78,12 @@ pub fn parse_capability_args(args: &str) -> Result<Map<String, Value>, Attachmen
         return Ok(Map::new());
     }
     serde_json::from_str(args).map_err(|source| AttachmentError::CapabilityArgs { args: args.to_owned(), source })
+}
+
+/// Check a container id by the specification's rule (section 2, CNI_CONTAINERID), since it becomes part of a path.
+pub fn is_container_id(id: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    id.starts_with(|c: char| c.is_ascii_alphanumeric()) && id.chars().all(allowed)
 }
 
 /// Check an interface name by the kernel's rules, as libcni does.

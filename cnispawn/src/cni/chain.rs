@@ -1,15 +1,16 @@
 //! Execute the plugins of a network in turn (CNI specification, section 3).
 
-use std::path::Path;
+use std::path::PathBuf;
 
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use super::attachment::Attachment;
-use super::cache;
+use super::cache::Cache;
 use super::conf::NetworkList;
 use super::failure::PluginError;
 use super::plugin::{Command, Plugins};
-use super::version;
+use super::version::{self, Version};
 use crate::files::FileError;
 
 /// A network's plugins, where they are, and where their results are kept.
@@ -19,8 +20,36 @@ pub struct Chain<'a> {
     pub list: &'a NetworkList,
     /// Its plugins' directories.
     pub plugins: &'a Plugins,
-    /// The cache's directory.
-    pub cache_dir: &'a Path,
+    /// The cache.
+    pub cache: &'a Cache,
+}
+
+/// What STATUS says of a plugin.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Readiness {
+    /// It can serve ADD.
+    Ready,
+    /// It cannot, or not now.
+    NotReady,
+    /// The network's version of the specification has no STATUS.
+    NotAsked,
+}
+
+/// A plugin of a network.
+#[derive(Debug, Serialize)]
+pub struct PluginStatus {
+    /// Its name.
+    pub plugin: String,
+    /// Its path.
+    pub path: PathBuf,
+    /// The versions of the specification that it speaks.
+    pub versions: Vec<String>,
+    /// Whether it can serve ADD.
+    pub status: Readiness,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Why a chain was not executed to its end.
@@ -50,6 +79,18 @@ pub enum ChainError {
         /// Its version.
         version: String,
     },
+    /// There is nothing to compare with.
+    #[error(
+        "network {network} has no result of an ADD of {container_id}'s {if_name}, which CHECK compares with; `cnispawn add` it first"
+    )]
+    NotAdded {
+        /// The network.
+        network: String,
+        /// The container.
+        container_id: String,
+        /// Its interface.
+        if_name: String,
+    },
     /// The cache could not be written.
     #[error("cannot keep the result of network {network}")]
     Cache {
@@ -75,33 +116,39 @@ impl Chain<'_> {
     /// When a plugin fails. What those before it have done must be undone by [`Chain::del`].
     pub fn add(&self, attachment: &Attachment) -> Result<Value, ChainError> {
         let mut result = None;
-        for plugin in &self.list.plugins {
+        for (at, plugin) in self.list.plugins.iter().enumerate() {
             let conf = self.list.plugin_conf(plugin, &attachment.capability_args, result.as_ref());
-            let added = self.plugins.execute_for_result(name(plugin), Command::Add, attachment, &conf);
-            let added = added.map_err(self.failed())?;
-            // After each plugin, not only the last: a DEL after a failure midway then knows what there is to delete.
-            cache::store(self.cache_dir, self.list, attachment, &added).map_err(self.uncached())?;
+            let added = self.plugins.add(name(plugin), attachment, &conf).map_err(self.failed())?;
+            if at + 1 < self.list.plugins.len() {
+                // A DEL after a failure midway then knows what there is to delete.
+                self.cache.store_partial(self.list, attachment, &added).map_err(self.uncached())?;
+            }
             result = Some(added);
         }
-        Ok(result.unwrap_or_default())
+        let result = result.unwrap_or_default();
+        self.cache.store(self.list, attachment, &result).map_err(self.uncached())?;
+        Ok(result)
     }
 
     /// Check that the attachment is as it was added.
     ///
     /// # Errors
-    /// When a plugin says that it is not, or the network's version has no CHECK.
+    /// When a plugin says that it is not, it was not added, or the network's version has no CHECK.
     pub fn check(&self, attachment: &Attachment) -> Result<(), ChainError> {
-        if !self.knows_check() {
-            let (network, version) = (self.list.name.clone(), self.list.cni_version.clone());
-            return Err(ChainError::NoCheck { network, version });
+        let network = self.list.name.clone();
+        if !self.speaks(version::CHECK) {
+            return Err(ChainError::NoCheck { network, version: self.list.cni_version.clone() });
         }
         if self.list.disable_check {
             return Ok(());
         }
-        let result = self.cached_result(attachment);
+        let result = self.cached_result(attachment).ok_or_else(|| {
+            let Attachment { container_id, if_name, .. } = attachment.clone();
+            ChainError::NotAdded { network, container_id, if_name }
+        })?;
         let mut plugins = self.list.plugins.iter();
         plugins
-            .try_for_each(|plugin| self.execute(plugin, Command::Check, attachment, result.as_ref()))
+            .try_for_each(|plugin| self.execute(plugin, Command::Check, attachment, Some(&result)))
             .map_err(self.failed())
     }
 
@@ -110,21 +157,64 @@ impl Chain<'_> {
     /// # Errors
     /// When plugins fail; the others have been executed. It is to be tried again.
     pub fn del(&self, attachment: &Attachment) -> Result<(), ChainError> {
-        let result = self.cached_result(attachment).filter(|_| self.knows_check());
+        let result = self.cached_result(attachment).filter(|_| self.speaks(version::CHECK));
         let plugins = self.list.plugins.iter().rev();
         let deleted = plugins.map(|plugin| self.execute(plugin, Command::Del, attachment, result.as_ref()));
-        let mut errors: Vec<_> = deleted.filter_map(Result::err).collect();
-        let network = self.list.name.clone();
-        match errors.len() {
-            0 => cache::remove(self.cache_dir, &network, attachment).map_err(self.uncached()),
-            1 => Err(ChainError::Plugin { network, source: errors.remove(0) }),
-            _ => Err(ChainError::Several { network, errors }),
+        self.all(deleted.filter_map(Result::err).collect())?;
+        self.cache.remove(&self.list.name, attachment).map_err(self.uncached())
+    }
+
+    /// Have the plugins free what belongs to attachments that are not among the `valid` ones. Does nothing when the
+    /// network's version has no GC, or it does not want it.
+    ///
+    /// # Errors
+    /// When plugins fail; the others have been executed.
+    pub fn gc(&self, valid: &[Attachment]) -> Result<(), ChainError> {
+        if self.list.disable_gc || !self.speaks(version::GC) {
+            return Ok(());
         }
+        let valid = valid
+            .iter()
+            .map(|attachment| json!({ "containerID": attachment.container_id, "ifname": attachment.if_name }));
+        let valid: Value = valid.collect();
+        // The specification's name, and that of its first edition, which plugins may know instead.
+        let added = ["cni.dev/valid-attachments", "cni.dev/attachments"].map(|key| (key.to_owned(), valid.clone()));
+        let added = Map::from_iter(added);
+        let collected = self.list.plugins.iter().map(|plugin| self.operate(plugin, Command::Gc, added.clone()));
+        self.all(collected.filter_map(Result::err).collect())
+    }
+
+    /// Ask every plugin which versions it speaks, and whether it can serve ADD.
+    ///
+    /// # Errors
+    /// When one is missing, or does not know its versions.
+    pub fn status(&self) -> Result<Vec<PluginStatus>, ChainError> {
+        self.list.plugins.iter().map(|plugin| self.plugin_status(plugin).map_err(self.failed())).collect()
+    }
+
+    fn plugin_status(&self, plugin: &Map<String, Value>) -> Result<PluginStatus, PluginError> {
+        let name = name(plugin);
+        let path = self.plugins.find(name)?;
+        let versions = self.plugins.versions(name)?;
+        let wanted: Option<Version> = self.list.cni_version.parse().ok();
+        let spoken = versions.iter().any(|version| version.parse().ok() == wanted);
+        let (status, reason) = if !spoken {
+            let wanted = &self.list.cni_version;
+            (Readiness::NotReady, Some(format!("the network's cniVersion {wanted:?} is none that it speaks")))
+        } else if !self.speaks(version::GC) {
+            (Readiness::NotAsked, None)
+        } else {
+            match self.operate(plugin, Command::Status, Map::new()) {
+                Ok(()) => (Readiness::Ready, None),
+                Err(error) => (Readiness::NotReady, Some(crate::error_chain(&error))),
+            }
+        };
+        Ok(PluginStatus { plugin: name.to_owned(), path, versions, status, reason })
     }
 
     /// The result that [`Chain::add`] has left, of its last plugin or of those that came before a failure.
     pub fn cached_result(&self, attachment: &Attachment) -> Option<Value> {
-        cache::load(self.cache_dir, &self.list.name, attachment)
+        self.cache.load(&self.list.name, &self.list.cni_version, attachment)
     }
 
     fn execute(
@@ -138,8 +228,28 @@ impl Chain<'_> {
         self.plugins.execute(name(plugin), command, attachment, &conf).map(drop)
     }
 
-    fn knows_check(&self) -> bool {
-        version::at_least(&self.list.cni_version, version::CHECK)
+    /// What is about the network, and no attachment.
+    fn operate(
+        &self,
+        plugin: &Map<String, Value>,
+        command: Command,
+        added: Map<String, Value>,
+    ) -> Result<(), PluginError> {
+        let conf = self.list.conf_with(plugin, added);
+        self.plugins.execute(name(plugin), command, &Attachment::default(), &conf).map(drop)
+    }
+
+    fn speaks(&self, wanted: Version) -> bool {
+        version::at_least(&self.list.cni_version, wanted)
+    }
+
+    fn all(&self, mut errors: Vec<PluginError>) -> Result<(), ChainError> {
+        let network = self.list.name.clone();
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(ChainError::Plugin { network, source: errors.remove(0) }),
+            _ => Err(ChainError::Several { network, errors }),
+        }
     }
 
     fn failed(&self) -> impl FnOnce(PluginError) -> ChainError {

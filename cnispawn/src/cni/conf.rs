@@ -1,6 +1,12 @@
 //! A network configuration list (CNI specification, section 1), checked as libcni checks it.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use serde_json::{Map, Value, json};
+
+use super::version::{self, VersionError};
+use crate::files::{self, FileError};
 
 /// A network: a chain of plugins under one name.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,9 +17,11 @@ pub struct NetworkList {
     pub cni_version: String,
     /// Whether CHECK is not to be done.
     pub disable_check: bool,
+    /// Whether GC is not to be done.
+    pub disable_gc: bool,
     /// The plugins' own configurations, in ADD's order; each has a `type`.
     pub plugins: Vec<Map<String, Value>>,
-    /// The list as it was read, or as a single plugin's configuration was converted.
+    /// The list as it was read, or as a single plugin's configuration was converted; what libcni caches.
     pub text: String,
 }
 
@@ -37,23 +45,67 @@ pub enum ConfError {
         /// The name.
         name: String,
     },
+    /// A version is none.
+    #[error(transparent)]
+    Version(#[from] VersionError),
+    /// The plugins' own files are not to be had.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// One of them holds no plugin.
+    #[error("{} holds no plugin", path.display())]
+    Plugin {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<ConfError>,
+    },
 }
 
 impl NetworkList {
-    /// Parse a configuration list, as in a `.conflist` file.
+    /// Parse a configuration list with all its plugins in it.
     ///
     /// # Errors
     /// When it is none.
     pub fn parse(text: &str) -> Result<Self, ConfError> {
+        Self::parse_with(text, |_| Ok(Vec::new()))
+    }
+
+    /// Read a `.conflist` file. To the plugins in it come those of `*.conf` files in a folder beside it that is called
+    /// as the network is, in the order of their names, unless it says `loadOnlyInlinedPlugins` (SPEC.md 1.1.0,
+    /// section 1).
+    ///
+    /// # Errors
+    /// When it holds no list.
+    pub fn read(path: &Path) -> Result<Self, ConfError> {
+        let text = fs::read_to_string(path).map_err(FileError::of("read", path))?;
+        Self::parse_with(&text, |name| plugins_in(&path.with_file_name(name)))
+    }
+
+    fn parse_with(
+        text: &str,
+        more: impl FnOnce(&str) -> Result<Vec<Map<String, Value>>, ConfError>,
+    ) -> Result<Self, ConfError> {
         let list: Map<String, Value> = serde_json::from_str(text)?;
-        let plugins = list.get("plugins").and_then(Value::as_array).filter(|plugins| !plugins.is_empty());
-        let plugins = plugins.ok_or_else(|| field("plugins", "an array with at least one plugin"))?;
-        let plugins = plugins.iter().enumerate().map(|(i, plugin)| check_plugin(i, plugin));
+        let name = check_name(string(&list, "name")?)?.to_owned();
+        let mut plugins = Vec::new();
+        if let Some(inlined) = list.get("plugins") {
+            let inlined = inlined.as_array().filter(|plugins| !plugins.is_empty()).ok_or_else(no_plugins)?;
+            for (at, plugin) in inlined.iter().enumerate() {
+                plugins.push(check_plugin(&format!("plugins[{at}]."), plugin)?);
+            }
+        }
+        if !boolean(&list, "loadOnlyInlinedPlugins")? {
+            plugins.extend(more(&name)?);
+        }
+        if plugins.is_empty() {
+            return Err(no_plugins());
+        }
         Ok(NetworkList {
-            name: check_name(string(&list, "name")?)?.to_owned(),
-            cni_version: string(&list, "cniVersion")?.to_owned(),
+            name,
+            cni_version: negotiate(&list)?,
             disable_check: boolean(&list, "disableCheck")?,
-            plugins: plugins.collect::<Result<_, _>>()?,
+            disable_gc: boolean(&list, "disableGC")?,
+            plugins,
             text: text.to_owned(),
         })
     }
@@ -64,12 +116,19 @@ impl NetworkList {
     /// When it is none.
     pub fn parse_single(text: &str) -> Result<Self, ConfError> {
         let plugin: Map<String, Value> = serde_json::from_str(text)?;
-        let mut list = json!({ "name": string(&plugin, "name")? });
-        if let Some(version) = plugin.get("cniVersion") {
-            list["cniVersion"] = version.clone();
-        }
-        list["plugins"] = json!([plugin]);
+        let version = string(&plugin, "cniVersion")?;
+        // All three fields, and an empty version, as libcni converts it: both cache the same configuration.
+        let list = json!({ "cniVersion": version, "name": string(&plugin, "name")?, "plugins": [plugin] });
         Self::parse(&list.to_string())
+    }
+
+    /// The list with all its plugins in it, from which [`NetworkList::parse`] makes the same list again.
+    pub fn inlined(&self) -> String {
+        json!({
+            "cniVersion": self.cni_version, "name": self.name, "disableCheck": self.disable_check,
+            "disableGC": self.disable_gc, "plugins": self.plugins,
+        })
+        .to_string()
     }
 
     /// What a plugin of the list reads on its standard input: its own configuration, with what the runtime adds.
@@ -79,21 +138,31 @@ impl NetworkList {
         capability_args: &Map<String, Value>,
         prev_result: Option<&Value>,
     ) -> Value {
+        let mut added = Map::new();
+        if let Some(result) = prev_result {
+            added.insert("prevResult".into(), result.clone());
+        }
+        let declared =
+            capabilities(plugin).filter_map(|name| Some((name.to_owned(), capability_args.get(name)?.clone())));
+        let given: Map<_, _> = declared.collect();
+        if !given.is_empty() {
+            added.insert("runtimeConfig".into(), given.into());
+        }
+        self.conf_with(plugin, added)
+    }
+
+    /// A plugin's configuration with the network's name and version, and what an operation adds.
+    pub fn conf_with(&self, plugin: &Map<String, Value>, mut added: Map<String, Value>) -> Value {
         let mut conf = plugin.clone();
         conf.insert("name".into(), self.name.clone().into());
         conf.insert("cniVersion".into(), self.cni_version.clone().into());
-        if let Some(result) = prev_result {
-            conf.insert("prevResult".into(), result.clone());
-        }
-        let declared = plugin.get("capabilities").and_then(Value::as_object).into_iter().flatten();
-        let declared = declared.filter(|(_, supported)| **supported == Value::Bool(true));
-        let given: Map<_, _> = declared
-            .filter_map(|(capability, _)| Some((capability.clone(), capability_args.get(capability)?.clone())))
-            .collect();
-        if !given.is_empty() {
-            conf.insert("runtimeConfig".into(), given.into());
-        }
+        conf.append(&mut added);
         Value::Object(conf)
+    }
+
+    /// Whether one of the plugins takes the capability.
+    pub fn takes(&self, capability: &str) -> bool {
+        self.plugins.iter().flat_map(capabilities).any(|declared| declared == capability)
     }
 
     /// The programs that the list runs: each plugin's, and that of its address management.
@@ -108,11 +177,51 @@ impl NetworkList {
     }
 }
 
-fn check_plugin(index: usize, plugin: &Value) -> Result<Map<String, Value>, ConfError> {
-    let typed =
-        |plugin: &&Map<String, Value>| plugin.get("type").and_then(Value::as_str).is_some_and(|t| !t.is_empty());
-    let checked = plugin.as_object().filter(typed).cloned();
-    checked.ok_or_else(|| field(&format!("plugins[{index}].type"), "the name of a plugin"))
+/// The capabilities that a plugin's configuration declares.
+fn capabilities(plugin: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    let declared = plugin.get("capabilities").and_then(Value::as_object).into_iter().flatten();
+    declared.filter(|(_, supported)| **supported == Value::Bool(true)).map(|(name, _)| name.as_str())
+}
+
+/// The version to speak: the newest that we know of `cniVersion` and `cniVersions` (SPEC.md 1.1.0, section 1).
+fn negotiate(list: &Map<String, Value>) -> Result<String, ConfError> {
+    let single = string(list, "cniVersion")?;
+    let Some(versions) = list.get("cniVersions") else { return Ok(single.to_owned()) };
+    let wanted = "a list of versions";
+    let versions = versions.as_array().ok_or_else(|| field("cniVersions", wanted))?;
+    let versions: Option<Vec<_>> = versions.iter().map(Value::as_str).collect();
+    let versions = versions.ok_or_else(|| field("cniVersions", wanted))?;
+    let all = versions.into_iter().chain(Some(single).filter(|single| !single.is_empty()));
+    Ok(version::newest_spoken(all)?.unwrap_or(single).to_owned())
+}
+
+/// The plugins of a network's own folder, which need not be there.
+fn plugins_in(dir: &Path) -> Result<Vec<Map<String, Value>>, ConfError> {
+    let mut plugins = Vec::new();
+    for path in files::with_extensions(dir, &["conf"])? {
+        let text = fs::read_to_string(&path).map_err(FileError::of("read", &path))?;
+        let plugin = serde_json::from_str(&text).map_err(ConfError::from);
+        let plugin = plugin.and_then(|plugin: Value| check_plugin("", &plugin));
+        plugins.push(plugin.map_err(|source| ConfError::Plugin { path, source: Box::new(source) })?);
+    }
+    Ok(plugins)
+}
+
+fn no_plugins() -> ConfError {
+    field("plugins", "an array with at least one plugin")
+}
+
+fn check_plugin(path: &str, plugin: &Value) -> Result<Map<String, Value>, ConfError> {
+    let named = plugin["type"].as_str().is_some_and(|name| !name.is_empty());
+    let plugin = plugin.as_object().filter(|_| named);
+    let plugin = plugin.ok_or_else(|| field(&format!("{path}type"), "the name of a plugin"))?;
+    let capabilities = plugin.get("capabilities").unwrap_or(&Value::Null);
+    let declared = capabilities.as_object().is_some_and(|all| all.values().all(Value::is_boolean));
+    if declared || capabilities.is_null() {
+        Ok(plugin.clone())
+    } else {
+        Err(field(&format!("{path}capabilities"), "an object of true and false"))
+    }
 }
 
 /// libcni's rule for names, which become part of paths.
@@ -187,11 +296,49 @@ mod tests {
     }
 
     #[test]
+    fn the_newest_version_of_those_offered_is_spoken() {
+        let spoken = |versions: &str| {
+            let list = format!(r#"{{{versions}, "name": "a", "plugins": [{{"type": "x"}}]}}"#);
+            NetworkList::parse(&list).expect("a list").cni_version
+        };
+        assert_eq!(spoken(r#""cniVersion": "0.4.0", "cniVersions": ["1.0.0", "1.1.0", "9.0.0"]"#), "1.1.0");
+        assert_eq!(spoken(r#""cniVersion": "1.0.0", "cniVersions": ["0.3.1"]"#), "1.0.0");
+        assert_eq!(spoken(r#""cniVersions": []"#), "");
+    }
+
+    #[test]
+    fn plugins_of_the_networks_own_folder_follow_those_of_the_list() -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let (folder, file) = (dir.path().join("net"), dir.path().join("a.conflist"));
+        fs::write(&file, r#"{"name": "net", "plugins": [{"type": "first"}]}"#)?;
+        assert_eq!(NetworkList::read(&file)?.programs().collect::<Vec<_>>(), ["first"], "no folder");
+        fs::create_dir(&folder)?;
+        for (name, text) in [("20-b.conf", r#"{"type": "b"}"#), ("10-a.conf", r#"{"type": "a"}"#), ("c.json", "{")] {
+            fs::write(folder.join(name), text)?;
+        }
+        let list = NetworkList::read(&file)?;
+        assert_eq!(list.programs().collect::<Vec<_>>(), ["first", "a", "b"]);
+        let inlined = NetworkList::parse(&list.inlined())?;
+        assert_eq!(inlined.plugins, list.plugins);
+
+        fs::write(folder.join("30.conf"), "{}")?;
+        let error = crate::error_chain(&NetworkList::read(&file).expect_err("no plugin"));
+        assert!(error.contains("30.conf holds no plugin: \"type\" is not the name of a plugin"), "{error}");
+        fs::write(&file, r#"{"name": "net", "loadOnlyInlinedPlugins": "true", "plugins": [{"type": "first"}]}"#)?;
+        assert_eq!(NetworkList::read(&file)?.plugins.len(), 1);
+        Ok(())
+    }
+
+    #[test]
     fn what_is_no_list_says_why() {
         for (text, why) in [
             ("{", "not a JSON object"),
             ("[]", "not a JSON object"),
             (r#"{"name": "a"}"#, "\"plugins\" is not an array"),
+            (r#"{"name": "a", "loadOnlyInlinedPlugins": true}"#, "\"plugins\" is not an array"),
+            (r#"{"name": "a", "plugins": [{"type": "x", "capabilities": {"ips": 1}}]}"#, "plugins[0].capabilities"),
+            (r#"{"name": "a", "cniVersions": ["x"], "plugins": [{"type": "x"}]}"#, "\"x\" is not a version"),
+            (r#"{"name": "a", "cniVersions": "1.0.0", "plugins": [{"type": "x"}]}"#, "\"cniVersions\" is not a list"),
             (r#"{"name": "a", "plugins": []}"#, "at least one plugin"),
             (r#"{"name": "a", "plugins": [{"type": "x"}, {"typ": "y"}]}"#, "plugins[1].type"),
             (r#"{"plugins": [{"type": "x"}]}"#, "network name \"\""),

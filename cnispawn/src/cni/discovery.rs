@@ -2,24 +2,22 @@
 
 use std::fmt;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::conf::{ConfError, NetworkList};
+use crate::files::{self, FileError};
 
 /// Why no network was found.
 #[derive(Debug, thiserror::Error)]
 pub enum DiscoveryError {
     /// The directory could not be read.
-    #[error("cannot read the CNI configuration directory {}; write a conflist there or name another with --conf-dir", dir.display())]
-    Dir {
-        /// The directory.
-        dir: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Dir(#[from] FileError),
     /// It has no network at all.
-    #[error("no CNI network in {}: no valid *.conflist, *.conf or *.json{faults}", dir.display())]
+    #[error(
+        "no CNI network in {}: no valid *.conflist, *.conf or *.json{faults}; write one there or name another directory with --conf-dir",
+        dir.display()
+    )]
     Empty {
         /// The directory.
         dir: PathBuf,
@@ -59,7 +57,7 @@ impl fmt::Display for Faults {
 /// # Errors
 /// When there is none.
 pub fn find(dir: &Path, name: Option<&str>) -> Result<NetworkList, DiscoveryError> {
-    let mut files = conf_files(dir).map_err(|source| DiscoveryError::Dir { dir: dir.to_owned(), source })?;
+    let mut files = files::with_extensions(dir, &["conflist", "conf", "json"])?;
     if name.is_some() {
         files.sort_by_key(|file| !is_list(file));
     }
@@ -69,7 +67,7 @@ pub fn find(dir: &Path, name: Option<&str>) -> Result<NetworkList, DiscoveryErro
             Ok(list) if name.is_none_or(|name| name == list.name) => return Ok(list),
             Ok(list) => found.push(list.name),
             Err(error) => {
-                let why = crate::error_chain(error.as_ref());
+                let why = crate::error_chain(&error);
                 tracing::warn!("{} is not a CNI network configuration: {why}", file.display());
                 faults.0.push((file, why));
             }
@@ -82,25 +80,15 @@ pub fn find(dir: &Path, name: Option<&str>) -> Result<NetworkList, DiscoveryErro
     }
 }
 
-fn conf_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
-    files.retain(|file| {
-        let known = |extension| ["conflist", "conf", "json"].iter().any(|&known| extension == known);
-        file.extension().is_some_and(known) && !file.is_dir()
-    });
-    files.sort();
-    Ok(files)
-}
-
 fn is_list(file: &Path) -> bool {
     file.extension().is_some_and(|extension| extension == "conflist")
 }
 
-fn read(file: &Path) -> Result<NetworkList, Box<dyn std::error::Error>> {
-    let text = fs::read_to_string(file)?;
-    let parse: fn(&str) -> Result<NetworkList, ConfError> =
-        if is_list(file) { NetworkList::parse } else { NetworkList::parse_single };
-    Ok(parse(&text)?)
+fn read(file: &Path) -> Result<NetworkList, ConfError> {
+    if is_list(file) {
+        return NetworkList::read(file);
+    }
+    NetworkList::parse_single(&fs::read_to_string(file).map_err(FileError::of("read", file))?)
 }
 
 #[cfg(test)]
@@ -147,6 +135,6 @@ mod tests {
         assert!(error.contains("20.conflist is malformed: not a JSON object"), "{error}");
         let empty = dir_with(&[]);
         assert!(matches!(find(empty.path(), None), Err(DiscoveryError::Empty { .. })));
-        assert!(matches!(find(&empty.path().join("x"), None), Err(DiscoveryError::Dir { .. })));
+        assert!(matches!(find(&empty.path().join("x"), None), Err(DiscoveryError::Empty { .. })));
     }
 }

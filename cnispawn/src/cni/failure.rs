@@ -8,6 +8,7 @@ use std::process::ExitStatus;
 use serde::Deserialize;
 
 use super::plugin::Command;
+use super::result::ResultError;
 
 /// Why a plugin failed.
 #[derive(Debug, thiserror::Error)]
@@ -70,13 +71,30 @@ pub enum PluginError {
         tail: Box<Tail>,
     },
     /// ADD succeeded without a result.
-    #[error("CNI plugin {name:?} printed no result that is a JSON object{tail}")]
+    #[error("CNI plugin {name:?} printed no result of ADD: {why}{tail}")]
     NoResult {
         /// The plugin.
         name: String,
+        /// What is wrong with what it printed.
+        why: Box<ResultError>,
         /// The end of its standard error, and how to run it by hand.
         tail: Box<Tail>,
     },
+    /// VERSION succeeded without versions.
+    #[error("CNI plugin {name:?} did not say which versions it speaks, but {stdout:?}")]
+    NoVersions {
+        /// The plugin.
+        name: String,
+        /// What it printed.
+        stdout: String,
+    },
+}
+
+impl PluginError {
+    /// Whether the plugin is older than VERSION (libcni's `GetVersionInfo`).
+    pub(super) fn is_unknown_command(&self) -> bool {
+        matches!(self, PluginError::Reported { error, .. } if error.msg == "unknown CNI_COMMAND: VERSION")
+    }
 }
 
 /// What a plugin prints when it fails.

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::attachment::{Attachment, join_args};
 use super::execution::Execution;
 use super::failure::{ErrorObject, PluginError, Tail};
+use super::result::{self, ResultError};
+use super::version;
 
 /// Where plugins are, and how long each may take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
@@ -46,6 +48,12 @@ pub enum Command {
     Check,
     /// Remove it.
     Del,
+    /// Free what belongs to attachments that are no longer valid.
+    Gc,
+    /// Tell whether ADD can be served.
+    Status,
+    /// Tell which versions of the specification are spoken.
+    Version,
 }
 
 impl fmt::Display for Command {
@@ -54,6 +62,9 @@ impl fmt::Display for Command {
             Command::Add => "ADD",
             Command::Check => "CHECK",
             Command::Del => "DEL",
+            Command::Gc => "GC",
+            Command::Status => "STATUS",
+            Command::Version => "VERSION",
         })
     }
 }
@@ -106,24 +117,42 @@ impl Plugins {
         }
     }
 
-    /// Execute a plugin that prints a result.
+    /// ADD: execute a plugin that prints a result. Returns it in the version of `conf`.
     ///
     /// # Errors
     /// As [`Plugins::execute`], and when it prints none.
-    pub fn execute_for_result(
-        &self,
-        name: &str,
-        command: Command,
-        attachment: &Attachment,
-        conf: &Value,
-    ) -> Result<Value, PluginError> {
-        let stdout = self.execute(name, command, attachment, conf)?;
-        let result = serde_json::from_slice(&stdout).ok().filter(Value::is_object);
-        result.ok_or_else(|| {
-            let replay = replay(Path::new(name), &self.environment(command, attachment), conf);
-            let stderr = format!("its standard output: {:?}", String::from_utf8_lossy(&stdout));
-            PluginError::NoResult { name: name.to_owned(), tail: Box::new(Tail { stderr, replay }) }
+    pub fn add(&self, name: &str, attachment: &Attachment, conf: &Value) -> Result<Value, PluginError> {
+        let stdout = self.execute(name, Command::Add, attachment, conf)?;
+        let version = conf["cniVersion"].as_str().unwrap_or_default();
+        let printed = serde_json::from_slice(&stdout).map_err(|_| ResultError::NoObject);
+        printed.and_then(|printed| result::accept(printed, version)).map_err(|source| {
+            let replay = replay(Path::new(name), &self.environment(Command::Add, attachment), conf);
+            let stderr = format!("its standard output: {:?}", shown_start(&stdout));
+            PluginError::NoResult { name: name.to_owned(), why: Box::new(source), tail: Box::new(Tail { stderr, replay }) }
         })
+    }
+
+    /// VERSION: the versions that a plugin speaks (CNI specification, section 5, Version).
+    ///
+    /// # Errors
+    /// As [`Plugins::execute`], and when it does not say.
+    pub fn versions(&self, name: &str) -> Result<Vec<String>, PluginError> {
+        // Plugins that are older than VERSION insist on these two; libcni gives them the same words.
+        let attachment = Attachment { netns: "dummy".into(), if_name: "dummy".into(), ..Attachment::default() };
+        let conf = json!({ "cniVersion": version::NEWEST.to_string() });
+        let stdout = match self.execute(name, Command::Version, &attachment, &conf) {
+            Err(error) if error.is_unknown_command() => return Ok(vec![version::OLDEST.to_string()]),
+            stdout => stdout?,
+        };
+        let said: Value = serde_json::from_slice(&stdout).unwrap_or_default();
+        let versions = said["supportedVersions"].as_array().into_iter().flatten();
+        let versions: Vec<_> = versions.filter_map(|version| version.as_str().map(str::to_owned)).collect();
+        match said["cniVersion"].as_str() {
+            Some(_) if !versions.is_empty() => Ok(versions),
+            // Before 0.3.0 there was no list.
+            Some("0.2.0") => Ok(vec!["0.1.0".to_owned(), "0.2.0".to_owned()]),
+            _ => Err(PluginError::NoVersions { name: name.to_owned(), stdout: shown_start(&stdout) }),
+        }
     }
 
     /// CNI specification, section 2, Parameters.
@@ -137,6 +166,15 @@ impl Plugins {
             ("CNI_ARGS", join_args(&attachment.args).into()),
             ("CNI_PATH", path),
         ]
+    }
+}
+
+/// The beginning of what a plugin printed, for an error.
+fn shown_start(stdout: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stdout);
+    match text.char_indices().nth(400) {
+        Some((at, _)) => format!("{}... ({} bytes)", &text[..at], stdout.len()),
+        None => text.into_owned(),
     }
 }
 
@@ -156,8 +194,6 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
-    use serde_json::json;
-
     use super::*;
 
     /// A shell script as the plugin `x`, executed with ADD.
@@ -174,7 +210,7 @@ mod tests {
             args: vec![("A".into(), "1".into()), ("B".into(), "2".into())],
             capability_args: serde_json::Map::new(),
         };
-        plugins.execute_for_result("x", Command::Add, &attachment, &json!({"name": "net", "it's": "quoted"}))
+        plugins.add("x", &attachment, &json!({"cniVersion": "1.0.0", "name": "net", "it's": "quoted"}))
     }
 
     #[test]
@@ -183,7 +219,8 @@ mod tests {
         let result = add(script, 10).expect("a result");
         assert_eq!(
             result,
-            json!({"env": "ADD web /run/netns/web eth0 A=1;B=2", "stdin": {"name": "net", "it's": "quoted"}})
+            json!({"env": "ADD web /run/netns/web eth0 A=1;B=2", "cniVersion": "1.0.0",
+                "stdin": {"cniVersion": "1.0.0", "name": "net", "it's": "quoted"}})
         );
     }
 
@@ -205,7 +242,9 @@ mod tests {
         let text = add("kill -9 $$", 10).expect_err("fails").to_string();
         assert!(text.contains("signal: 9"), "{text}");
         let text = add("echo done", 10).expect_err("no result").to_string();
-        assert!(text.contains("printed no result") && text.contains("done"), "{text}");
+        assert!(text.contains("printed no result of ADD: it is not a JSON object") && text.contains("done"), "{text}");
+        let text = add(r#"echo '{"cniVersion": "3.0.0"}'"#, 10).expect_err("no result").to_string();
+        assert!(text.contains("there is no version 3.0.0"), "{text}");
     }
 
     #[test]

@@ -1,19 +1,85 @@
 //! Versions of the CNI specification.
 
-/// From when on DEL gets the cached result, and CHECK exists (SPEC.md of 0.4.0).
-pub const CHECK: (u32, u32, u32) = (0, 4, 0);
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
 
-/// Whether a `cniVersion` is at least `wanted`. An absent one means 0.1.0, as in libcni.
-pub fn at_least(version: &str, wanted: (u32, u32, u32)) -> bool {
-    parse(version).is_some_and(|version| version >= wanted)
+/// A version: three numbers. `Display` gives it as plugins write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(u32, u32, u32);
+
+/// What an absent `cniVersion` means (SPEC.md of 0.2.0; libcni's `ParseVersion`).
+pub const OLDEST: Version = Version(0, 1, 0);
+/// From when on a result lists interfaces and addresses.
+pub const LISTS: Version = Version(0, 3, 0);
+/// From when on DEL gets the cached result, and CHECK exists.
+pub const CHECK: Version = Version(0, 4, 0);
+/// From when on an address does not name its family.
+pub const WITHOUT_FAMILY: Version = Version(1, 0, 0);
+/// From when on GC and STATUS exist.
+pub const GC: Version = Version(1, 1, 0);
+/// The newest that we speak.
+pub const NEWEST: Version = Version(1, 1, 0);
+
+/// All published versions, oldest first.
+pub const KNOWN: [Version; 7] = [OLDEST, Version(0, 2, 0), LISTS, Version(0, 3, 1), CHECK, WITHOUT_FAMILY, NEWEST];
+
+/// Not a version.
+#[derive(Debug, thiserror::Error)]
+#[error("{text:?} is not a version of the CNI specification; write three numbers, as in \"1.0.0\"")]
+pub struct VersionError {
+    text: String,
 }
 
-fn parse(version: &str) -> Option<(u32, u32, u32)> {
-    if version.is_empty() {
-        return Some((0, 1, 0));
+impl Version {
+    /// Whether there is such a version of the specification.
+    pub fn is_known(self) -> bool {
+        KNOWN.contains(&self)
     }
-    let mut parts = version.splitn(3, '.').map(|part| part.parse().ok());
-    Some((parts.next()??, parts.next().unwrap_or(Some(0))?, parts.next().unwrap_or(Some(0))?))
+}
+
+impl FromStr for Version {
+    type Err = VersionError;
+
+    /// As libcni does: nothing is 0.1.0, and numbers that are left out are 0.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() {
+            return Ok(OLDEST);
+        }
+        let numbers: Option<Vec<u32>> = text.split('.').map(|part| part.parse().ok()).collect();
+        match numbers.as_deref() {
+            Some([major]) => Ok(Version(*major, 0, 0)),
+            Some([major, minor]) => Ok(Version(*major, *minor, 0)),
+            Some([major, minor, patch]) => Ok(Version(*major, *minor, *patch)),
+            _ => Err(VersionError { text: text.to_owned() }),
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+/// Whether a `cniVersion` is at least `wanted`; one that is no version is not.
+pub fn at_least(version: &str, wanted: Version) -> bool {
+    version.parse::<Version>().is_ok_and(|version| version >= wanted)
+}
+
+/// The newest of `versions` that we speak, as it was written; `None` when there is none.
+///
+/// # Errors
+/// When one of them is no version.
+pub fn newest_spoken<'v>(versions: impl IntoIterator<Item = &'v str>) -> Result<Option<&'v str>, VersionError> {
+    let mut newest: Option<(Version, &str)> = None;
+    for text in versions {
+        let version: Version = text.parse()?;
+        if version <= NEWEST && newest.is_none_or(|(best, _)| version.cmp(&best) == Ordering::Greater) {
+            newest = Some((version, text));
+        }
+    }
+    Ok(newest.map(|(_, text)| text))
 }
 
 #[cfg(test)]
@@ -22,9 +88,23 @@ mod tests {
 
     #[test]
     fn versions_are_numbers_not_text() {
-        for (version, wanted) in [("0.4.0", true), ("1.0.0", true), ("0.10", true), ("0.3.1", false), ("", false)] {
+        for (version, wanted) in
+            [("0.4.0", true), ("1.0.0", true), ("0.10", true), ("1", true), ("0.3.1", false), ("", false)]
+        {
             assert_eq!(at_least(version, CHECK), wanted, "{version}");
         }
-        assert!(!at_least("one", CHECK));
+        for bad in ["one", "1.0.0.0", "1..0", "-1.0.0", "1.0.0-rc1"] {
+            assert!(!at_least(bad, OLDEST), "{bad}");
+        }
+        assert_eq!("1".parse::<Version>().expect("a version").to_string(), "1.0.0");
+    }
+
+    #[test]
+    fn the_newest_version_that_we_speak_is_chosen() {
+        let chosen = |versions: &[&'static str]| newest_spoken(versions.iter().copied()).expect("versions");
+        assert_eq!(chosen(&["0.3.1", "1.1.0", "1.0.0"]), Some("1.1.0"));
+        assert_eq!(chosen(&["1.0.0", "9.0.0"]), Some("1.0.0"));
+        assert_eq!(chosen(&["1.2.0"]), None);
+        assert!(newest_spoken(["1.0.0", "x"]).expect_err("no version").to_string().contains("\"x\""));
     }
 }

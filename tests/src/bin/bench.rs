@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use nodectl::table;
+use cnispawn::table;
 use serde_json::Value;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;

@@ -99,3 +99,72 @@ fn check_needs_a_version_that_has_it() {
     let error = fail(&mut fixture.cnispawn(&["check", "old", "/run/netns/mine"]), 1);
     assert!(error.contains("\"0.3.1\", which has no CHECK"), "{error}");
 }
+
+#[test]
+fn gc_of_a_network_frees_what_a_lost_namespace_held_and_keeps_the_rest() {
+    let fixture = Fixture::new(55);
+    for name in ["lost", "kept"] {
+        succeed(Command::new("ip").args(["netns", "add", name]));
+        succeed(&mut fixture.cnispawn(&["add", "cs-55", &format!("/run/netns/{name}")]));
+    }
+    succeed(Command::new("ip").args(["netns", "delete", "lost"]));
+    let with_both = fixture.before.recapture();
+    succeed(&mut fixture.cnispawn(&["gc", "cs-55"]));
+    let freed = with_both.difference(&fixture.before.recapture());
+    // Its address, its cached result, and its iptables chain with the rule that leads there.
+    assert!(freed.contains("- file") && freed.contains("/ipam/cs-55/10.201.55.2\n"), "{freed}");
+    assert!(freed.contains("/cache/results/cs-55-cnitool-") && freed.contains("- iptables :CNI-"), "{freed}");
+    succeed(&mut fixture.cnispawn(&["check", "cs-55", "/run/netns/kept"]));
+
+    succeed(&mut fixture.cnispawn(&["del", "cs-55", "/run/netns/kept"]));
+    succeed(Command::new("ip").args(["netns", "delete", "kept"]));
+    succeed(Command::new("ip").args(["link", "delete", "cs-55"]));
+    fixture.before.assert_unchanged();
+}
+
+#[test]
+fn gc_tells_the_plugins_which_attachments_are_valid() {
+    let fixture = Fixture::without_network(56);
+    let seen = fixture.path("seen");
+    let script = format!("cat > {}.$CNI_COMMAND; echo '{{\"cniVersion\": \"1.1.0\"}}'", seen.display());
+    fixture.write_plugin("sees", &script);
+    let conf = json!({"cniVersions": ["1.0.0", "1.1.0"], "name": "cs-56", "plugins": [{"type": "sees"}]});
+    fs::write(fixture.path("net.d/56.conflist"), conf.to_string()).expect("written");
+    succeed(Command::new("ip").args(["netns", "add", "mine"]));
+    succeed(fixture.cnispawn(&["add", "cs-56", "/run/netns/mine"]).env("CNI_IFNAME", "net1"));
+    succeed(&mut fixture.cnispawn(&["gc", "cs-56"]));
+    let conf: Value = serde_json::from_slice(&fs::read(fixture.path("seen.GC")).expect("executed")).expect("JSON");
+    let valid = &conf["cni.dev/valid-attachments"];
+    assert_eq!(valid[0]["ifname"], "net1");
+    assert!(valid[0]["containerID"].as_str().is_some_and(|id| id.starts_with("cnitool-")), "{conf}");
+    assert_eq!(&conf["cni.dev/attachments"], valid);
+    assert!(!fixture.path("seen.DEL").exists(), "it is valid");
+    succeed(fixture.cnispawn(&["del", "cs-56", "/run/netns/mine"]).env("CNI_IFNAME", "net1"));
+    succeed(Command::new("ip").args(["netns", "delete", "mine"]));
+    fixture.before.assert_unchanged();
+}
+
+#[test]
+fn status_shows_plugins_and_versions_and_why_a_network_is_not_ready() {
+    let fixture = Fixture::new(57);
+    let table = succeed(&mut fixture.cnispawn(&["status", "cs-57"]));
+    assert!(table.starts_with("PLUGIN  STATUS     VERSIONS"), "{table}");
+    assert!(table.contains("bridge  not asked  0.1.0,"), "{table}");
+
+    let versions = r#"{"cniVersion": "1.1.0", "supportedVersions": ["1.0.0", "1.1.0"]}"#;
+    let busy = r#"{"cniVersion": "1.1.0", "code": 50, "msg": "no uplink"}"#;
+    let script = format!("[ $CNI_COMMAND = VERSION ] && {{ echo '{versions}'; exit; }}; echo '{busy}'; exit 1");
+    fixture.write_plugin("busy", &script);
+    for (version, reason) in
+        [("1.1.0", "failed to STATUS: no uplink (code 50)"), ("0.4.0", "cniVersion \"0.4.0\" is none that it speaks")]
+    {
+        let conf = json!({"cniVersion": version, "name": "busy", "plugins": [{"type": "busy"}]});
+        fs::write(fixture.path("net.d/busy.conflist"), conf.to_string()).expect("written");
+        let output = fixture.cnispawn(&["status", "busy", "--json"]).output().expect("runs");
+        assert_eq!(output.status.code(), Some(1));
+        let row: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!((&row["status"], &row["versions"]), (&json!("not-ready"), &json!(["1.0.0", "1.1.0"])));
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.starts_with("cnispawn: network busy is not ready: busy: ") && error.contains(reason), "{error}");
+    }
+}

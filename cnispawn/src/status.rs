@@ -1,0 +1,68 @@
+//! `cnispawn status`: whether a network can take containers.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::cni::chain::{ChainError, PluginStatus, Readiness};
+use crate::cni::discovery::{self, DiscoveryError};
+use crate::cni::{Chain, Plugins};
+use crate::dirs::Dirs;
+use crate::table;
+
+/// Why a network cannot take containers, or is not known to.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    /// Plugins say that they cannot.
+    #[error("network {network} is not ready: {}", reasons.join("; "))]
+    NotReady {
+        /// The network.
+        network: String,
+        /// Each plugin's.
+        reasons: Vec<String>,
+    },
+    /// There is no such network.
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
+    /// A plugin is missing.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// Standard output is closed or full.
+    #[error("cannot write to standard output")]
+    Output(#[from] io::Error),
+}
+
+/// Print the plugins of a network.
+///
+/// # Errors
+/// When one is missing or not ready.
+pub fn run(
+    network: &str,
+    json: bool,
+    conf_dir: &Path,
+    plugins: &Plugins,
+    dirs: &Dirs,
+    mut output: impl Write,
+) -> Result<(), StatusError> {
+    let list = discovery::find(conf_dir, Some(network))?;
+    let statuses = Chain { list: &list, plugins, cache: &dirs.cache() }.status()?;
+    if json {
+        for status in &statuses {
+            writeln!(output, "{}", serde_json::to_string(status).map_err(io::Error::from)?)?;
+        }
+    } else {
+        let header = ["PLUGIN", "STATUS", "VERSIONS", "PATH"].map(str::to_owned);
+        write!(output, "{}", table::render([header].into_iter().chain(statuses.iter().map(row))))?;
+    }
+    let reasons: Vec<_> =
+        statuses.iter().filter_map(|s| Some(format!("{}: {}", s.plugin, s.reason.as_ref()?))).collect();
+    if reasons.is_empty() { Ok(()) } else { Err(StatusError::NotReady { network: list.name, reasons }) }
+}
+
+fn row(status: &PluginStatus) -> [String; 4] {
+    let readiness = match status.status {
+        Readiness::Ready => "ready",
+        Readiness::NotReady => "not ready",
+        Readiness::NotAsked => "not asked",
+    };
+    [status.plugin.clone(), readiness.to_owned(), status.versions.join(","), status.path.display().to_string()]
+}
