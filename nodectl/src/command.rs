@@ -2,8 +2,12 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Output, Stdio};
+
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 
 /// A program that could not be run, or that failed.
 #[derive(Debug, thiserror::Error)]
@@ -49,11 +53,14 @@ pub fn shown(command: &Command) -> String {
     shell_words::join(words.map(OsStr::to_string_lossy))
 }
 
-/// Run to the end and return what it printed.
+/// Run to the end and return what it printed. When we are killed, so is it: it does not go on with what the next command
+/// is undoing already.
 ///
 /// # Errors
 /// When it cannot be started or ends non-zero.
 pub fn output(command: &mut Command) -> Result<Output, CommandError> {
+    // SAFETY: prctl is a system call that touches no memory of ours: async-signal-safe (signal-safety(7)).
+    unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
     let output = command.stdin(Stdio::null()).output();
     let output = output.map_err(|source| CommandError::Spawn { command: shown(command), source })?;
     if output.status.success() {

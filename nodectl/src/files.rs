@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -73,9 +75,15 @@ pub fn entries(dir: &Path) -> Result<Vec<String>, FileError> {
 /// # Errors
 /// When something in it cannot be removed.
 pub fn remove_tree(dir: &Path) -> Result<(), FileError> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::of("remove", dir)(error)),
-        _ => Ok(()),
+    let mut attempts = 0;
+    loop {
+        match fs::remove_dir_all(dir) {
+            // A child of a nodectl that was killed just now ends with it, but not before its last system call.
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && attempts < 50 => attempts += 1,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(FileError::of("remove", dir)(error)),
+            _ => return Ok(()),
+        }
+        thread::sleep(Duration::from_millis(10));
     }
 }
 

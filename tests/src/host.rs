@@ -69,10 +69,12 @@ impl HostState {
         Self::capture_scope(&files_of, self.scope)
     }
 
-    /// What the other has more (`+`) and less (`-`); empty when they are equal.
+    /// What the other has more (`+`) and less (`-`); empty when they are equal. A process that has ended since is no
+    /// difference: it may be one of another test.
     pub fn difference(&self, after: &HostState) -> String {
         let more = after.lines.difference(&self.lines).map(|line| format!("+ {line}\n"));
-        let less = self.lines.difference(&after.lines).map(|line| format!("- {line}\n"));
+        let less = self.lines.difference(&after.lines).filter(|line| !line.starts_with("process "));
+        let less = less.map(|line| format!("- {line}\n"));
         more.chain(less).collect()
     }
 

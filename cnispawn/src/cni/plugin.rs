@@ -128,7 +128,11 @@ impl Plugins {
         printed.and_then(|printed| result::accept(printed, version)).map_err(|source| {
             let replay = replay(Path::new(name), &self.environment(Command::Add, attachment), conf);
             let stderr = format!("its standard output: {:?}", shown_start(&stdout));
-            PluginError::NoResult { name: name.to_owned(), why: Box::new(source), tail: Box::new(Tail { stderr, replay }) }
+            PluginError::NoResult {
+                name: name.to_owned(),
+                why: Box::new(source),
+                tail: Box::new(Tail { stderr, replay }),
+            }
         })
     }
 
