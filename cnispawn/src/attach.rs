@@ -9,7 +9,6 @@ use sha2::{Digest, Sha512};
 use crate::cli::{AttachArgs, AttachmentArgs};
 use crate::cni::attachment::{self, Attachment, AttachmentError};
 use crate::cni::chain::ChainError;
-use crate::cni::discovery::{self, DiscoveryError};
 use crate::cni::{Chain, NetworkList, Plugins};
 use crate::detach;
 use crate::dirs::Dirs;
@@ -17,6 +16,7 @@ use crate::files::FileError;
 use crate::heal::LOCKED;
 use crate::lock::{Lock, LockError, Mode};
 use crate::netns::{self, NetnsError};
+use crate::networks::{self, NetworksError};
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ pub enum AttachError {
     Attachment(#[from] AttachmentError),
     /// There is no such network.
     #[error(transparent)]
-    Discovery(#[from] DiscoveryError),
+    Networks(#[from] NetworksError),
     /// A plugin failed.
     #[error(transparent)]
     Chain(#[from] ChainError),
@@ -68,7 +68,7 @@ pub enum AttachError {
 /// # Errors
 /// When a plugin fails, or the interface exists.
 pub fn add(args: &AttachArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -> Result<Value, AttachError> {
-    let (list, attachment) = plan(args, conf_dir)?;
+    let (list, attachment) = plan(args, conf_dir, dirs)?;
     let cache = dirs.cache();
     let chain = Chain { list: &list, plugins, cache: &cache };
     chain.check_programs()?;
@@ -92,7 +92,7 @@ pub fn add(args: &AttachArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -
 /// # Errors
 /// When a plugin finds a difference.
 pub fn check(args: &AttachArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -> Result<(), AttachError> {
-    let (list, attachment) = plan(args, conf_dir)?;
+    let (list, attachment) = plan(args, conf_dir, dirs)?;
     let _lock = Lock::take(&dirs.network_lock(&list.name), Mode::Shared, LOCKED)?;
     Ok(Chain { list: &list, plugins, cache: &dirs.cache() }.check(&attachment)?)
 }
@@ -102,7 +102,7 @@ pub fn check(args: &AttachArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs)
 /// # Errors
 /// When a plugin fails; the others have done theirs.
 pub fn del(args: &AttachArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -> Result<(), AttachError> {
-    let (list, attachment) = plan(args, conf_dir)?;
+    let (list, attachment) = plan(args, conf_dir, dirs)?;
     let _lock = Lock::take(&dirs.network_lock(&list.name), Mode::Shared, LOCKED)?;
     let cache = dirs.cache();
     let chain = Chain { list: &list, plugins, cache: &cache };
@@ -110,10 +110,10 @@ pub fn del(args: &AttachArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -
     Ok(chain.del(&attachment)?)
 }
 
-fn plan(args: &AttachArgs, conf_dir: &Path) -> Result<(NetworkList, Attachment), AttachError> {
+fn plan(args: &AttachArgs, conf_dir: &Path, dirs: &Dirs) -> Result<(NetworkList, Attachment), AttachError> {
     let netns = std::path::absolute(&args.netns).map_err(FileError::of("resolve", &args.netns))?;
     let attachment = attachment(&args.attachment, container_id(&netns), netns)?;
-    Ok((discovery::find(conf_dir, Some(&args.network))?, attachment))
+    Ok((networks::find(conf_dir, Some(&args.network), dirs)?, attachment))
 }
 
 /// The attachment that the command line describes.

@@ -8,13 +8,15 @@ use clap::{Parser, Subcommand};
 use crate::cni::Plugins;
 use crate::dirs::Dirs;
 use crate::name::Name;
+use crate::networks::DEFAULT_CONF_DIR;
+use crate::options::{Bandwidth, NetworkOption, Publish};
 
 /// Give a systemd-nspawn container a network by CNI plugins
 #[derive(Debug, Parser)]
 #[command(name = "cnispawn", version, max_term_width = 100)]
 pub struct Cli {
     /// Directory with CNI network configurations
-    #[arg(long, global = true, value_name = "DIR", env = "NETCONFPATH", default_value = "/etc/cni/net.d")]
+    #[arg(long, global = true, value_name = "DIR", env = "NETCONFPATH", default_value = DEFAULT_CONF_DIR)]
     pub conf_dir: PathBuf,
     /// Where plugins are.
     #[command(flatten)]
@@ -38,6 +40,17 @@ pub enum Verb {
     Check(AttachArgs),
     /// Delete a network namespace from a network
     Del(AttachArgs),
+    /// Undo the network of a container that has ended, unless it is rebooting; for `ExecStopPost=`
+    ///
+    /// systemd tells by EXIT_STATUS (systemd.exec(5)) how the container has ended: 133 is a reboot, and the next `run`
+    /// then takes over its network as it is.
+    Release {
+        /// The container
+        name: Name,
+        /// The status with which it ended
+        #[arg(long, value_name = "STATUS", env = "EXIT_STATUS", default_value = "")]
+        exit_status: String,
+    },
     /// List containers
     Ls {
         /// Print a JSON object a line
@@ -72,9 +85,22 @@ pub enum Verb {
 pub struct RunArgs {
     /// The container's name: DNS labels joined by dots
     pub name: Name,
-    /// The network; the first of the configuration directory unless given
-    #[arg(long, value_name = "NET")]
-    pub network: Option<String>,
+    /// A network, with the container's interface, addresses and hardware address in it if they are to be fixed; may be
+    /// repeated (eth0, eth1, ...). Unless given: the configuration directory's first, or `cnispawn0`, which is built in
+    #[arg(long = "network", value_name = "NET[:ifname=NAME,ip=ADDRESS,mac=ADDRESS]")]
+    pub networks: Vec<NetworkOption>,
+    /// Lead a port of the host into the container; may be repeated
+    #[arg(short, long, value_name = "[ADDRESS:]HOST-PORT:PORT[/PROTOCOL,...]")]
+    pub publish: Vec<Publish>,
+    /// Limit what goes into and comes out of the container, in bits per second
+    #[arg(long, value_name = "ingress=RATE,egress=RATE")]
+    pub bandwidth: Option<Bandwidth>,
+    /// Start no watcher: a supervisor runs `cnispawn release NAME` when the container has ended
+    #[arg(long)]
+    pub supervised: bool,
+    /// Print what would be run, as lines for a shell
+    #[arg(long)]
+    pub dry_run: bool,
     /// Program to execute in place of systemd-nspawn, with its arguments
     #[arg(long, value_name = "PROGRAM", env = "CNISPAWN_EXEC", default_value = "systemd-nspawn")]
     pub exec: PathBuf,

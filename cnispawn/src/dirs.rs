@@ -50,6 +50,16 @@ impl Dirs {
         Cache::new(cache_dir, self.run_dir.join("partial"))
     }
 
+    /// The configuration of the network that is built in.
+    pub fn builtin_conf(&self) -> PathBuf {
+        self.state_dir.join("cnispawn0.conflist")
+    }
+
+    /// A container's /etc/resolv.conf, where its networks name nameservers.
+    pub fn resolv_conf(&self, name: &Name) -> PathBuf {
+        self.run_dir.join("containers").join(format!("{name}.resolv.conf"))
+    }
+
     /// What a container's watcher has to say; gone when there was nothing.
     pub fn watcher_log(&self, name: &Name) -> PathBuf {
         self.run_dir.join("containers").join(format!("{name}.log"))

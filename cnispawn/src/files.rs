@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -48,6 +48,16 @@ pub fn write_durably(path: &Path, content: &[u8]) -> Result<(), FileError> {
 /// When the file system refuses.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), FileError> {
     put(write_beside(path, content)?, path)
+}
+
+/// Write a file that all may read (mode 0644), in place: it may be mounted somewhere.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn write_for_all(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    create_private_dir(parent(path))?;
+    let opened = File::options().create(true).truncate(true).write(true).mode(0o644).open(path);
+    opened.and_then(|mut file| file.write_all(content)).map_err(FileError::of("write", path))
 }
 
 fn write_beside(path: &Path, content: &[u8]) -> Result<NamedTempFile, FileError> {

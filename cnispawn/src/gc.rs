@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use crate::cni::chain::ChainError;
-use crate::cni::discovery::{self, DiscoveryError};
 use crate::cni::{Attachment, Chain, Plugins};
 use crate::detach::{self, DetachError};
 use crate::dirs::Dirs;
@@ -12,6 +11,7 @@ use crate::files::FileError;
 use crate::heal::{self, HealError, LOCKED};
 use crate::lock::{Lock, LockError, Mode};
 use crate::netns;
+use crate::networks::{self, NetworksError};
 use crate::record::Record;
 
 /// Why something is left.
@@ -22,7 +22,7 @@ pub enum GcError {
     Left(Vec<String>),
     /// There is no such network.
     #[error(transparent)]
-    Discovery(#[from] DiscoveryError),
+    Networks(#[from] NetworksError),
     /// A plugin is missing.
     #[error(transparent)]
     Chain(#[from] ChainError),
@@ -53,7 +53,7 @@ pub fn run(dirs: &Dirs) -> Result<(), GcError> {
 /// # Errors
 /// When something is left; all that is, is listed.
 pub fn network(name: &str, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -> Result<(), GcError> {
-    let list = discovery::find(conf_dir, Some(name))?;
+    let list = networks::find(conf_dir, Some(name), dirs)?;
     let cache = dirs.cache();
     let chain = Chain { list: &list, plugins, cache: &cache };
     chain.check_programs()?;

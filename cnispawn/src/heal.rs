@@ -1,7 +1,6 @@
 //! Undo what a container has left behind, in the reverse order of its making.
 
 use std::io;
-use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use crate::cni::{Chain, NetworkList};
 use crate::detach::{self, DetachError};
 use crate::dirs::Dirs;
 use crate::files::FileError;
+use crate::hostport::{self, HostportError};
 use crate::lock::{Lock, LockError, Mode};
 use crate::name::Name;
 use crate::netns::{self, NetnsError};
@@ -63,6 +63,9 @@ pub enum HealError {
     /// A bridge could not be deleted.
     #[error(transparent)]
     Bridge(#[from] BridgeError),
+    /// Chains could not be deleted.
+    #[error(transparent)]
+    Hostport(#[from] HostportError),
     /// The record's configuration is not one.
     #[error("the record of container {name} holds no network configuration")]
     Conf {
@@ -90,6 +93,19 @@ pub enum HealError {
 /// # Errors
 /// When the container runs, or something cannot be undone.
 pub fn claim(dirs: &Dirs, name: &Name) -> Result<Lock, HealError> {
+    claim_for(dirs, name, |_| false).map(|(lock, _)| lock)
+}
+
+/// The same, but where a container has ended to start again and `keep` says so, its network stays and its record is
+/// returned.
+///
+/// # Errors
+/// As [`claim`].
+pub fn claim_for(
+    dirs: &Dirs,
+    name: &Name,
+    keep: impl FnOnce(&Record) -> bool,
+) -> Result<(Lock, Option<Record>), HealError> {
     let path = dirs.container_lock(name);
     let deadline = Instant::now() + LOCKED;
     loop {
@@ -99,8 +115,11 @@ pub fn claim(dirs: &Dirs, name: &Name) -> Result<Lock, HealError> {
             return Err(HealError::Running { name: name.clone(), pid: record.process.pid });
         }
         if let Some(lock) = lock {
-            record.map_or(Ok(()), |record| undo(dirs, &record))?;
-            return Ok(lock);
+            return match record {
+                Some(record) if record.parked && keep(&record) => Ok((lock, Some(record))),
+                Some(record) => undo(dirs, &record).map(|()| (lock, None)),
+                None => Ok((lock, None)),
+            };
         }
         // Its watcher is at it, or another `run` or `gc`.
         if Instant::now() > deadline {
@@ -123,6 +142,7 @@ pub fn undo(dirs: &Dirs, record: &Record) -> Result<(), HealError> {
     netns::remove(&record.netns)?;
     for recorded in record.attachments.iter().rev() {
         remove_bridges(dirs, record, recorded)?;
+        remove_chains(dirs, record, recorded)?;
     }
     Ok(record.remove(dirs)?)
 }
@@ -155,16 +175,26 @@ fn remove_bridges(dirs: &Dirs, record: &Record, recorded: &Recorded) -> Result<(
     Ok(bridge::remove(dirs, &record.name, &list, &recorded.bridges_before)?)
 }
 
+/// Delete the chains for published ports with the last one.
+fn remove_chains(dirs: &Dirs, record: &Record, recorded: &Recorded) -> Result<(), HealError> {
+    if recorded.hostport_chains_before || !hostport::publishes(&list(record, recorded)?, &recorded.attachment) {
+        return Ok(());
+    }
+    let _lock = Lock::take(&dirs.chains_lock(), Mode::Exclusive, LOCKED)?;
+    Ok(hostport::remove(dirs, &record.name)?)
+}
+
 fn list(record: &Record, recorded: &Recorded) -> Result<NetworkList, HealError> {
     recorded.list().map_err(|source| HealError::Conf { name: record.name.clone(), source })
 }
 
-/// The lock and the log of a container are of no use after its end.
+/// The lock and the other files of a container in /run are of no use after its end.
 ///
 /// # Errors
 /// When the file system refuses.
 pub fn release(dirs: &Dirs, name: &Name, lock: Lock) -> Result<(), FileError> {
-    let log: PathBuf = dirs.watcher_log(name);
-    crate::files::remove_if_exists(&log)?;
+    for path in [dirs.watcher_log(name), dirs.resolv_conf(name)] {
+        crate::files::remove_if_exists(&path)?;
+    }
     lock.remove()
 }

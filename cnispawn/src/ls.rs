@@ -39,29 +39,30 @@ pub fn run(json: bool, dirs: &Dirs, mut output: impl Write) -> Result<(), LsErro
     Ok(())
 }
 
-/// A container as programs read it: its first network's name beside those of all its addresses.
+/// A container as programs read it.
 fn describe(dirs: &Dirs, record: &Record) -> Value {
-    let (mut networks, mut ips) = (Vec::new(), Vec::new());
-    for recorded in &record.attachments {
-        let Ok(list) = recorded.list() else { continue };
-        let cache = dirs.cache_at(&record.cache_dir);
-        let result = cache.load(&list.name, &list.cni_version, &recorded.attachment).unwrap_or_default();
-        // "10.0.0.2/24" is the address and its network's prefix length.
-        ips.extend(addresses(&result).map(|ip| ip.split('/').next().unwrap_or(ip).to_owned()));
-        networks.push(list.name);
-    }
+    let networks: Vec<_> = record.attachments.iter().filter_map(|recorded| recorded.list().ok()).collect();
+    let networks: Vec<_> = networks.iter().map(|list| list.name.as_str()).collect();
+    let results = record.results(dirs);
+    // "10.0.0.2/24" is the address and its network's prefix length.
+    let addresses: Vec<_> = results.iter().flat_map(addresses).map(|ip| ip.split('/').next().unwrap_or(ip)).collect();
+    let state = match record.process.is_alive() {
+        true => "running",
+        false if record.parked => "rebooting",
+        false => "dead",
+    };
     json!({
         "name": record.name,
-        "network": networks.first(),
-        "addresses": ips,
+        "networks": networks,
+        "addresses": addresses,
         "netns": record.netns,
         "pid": record.process.pid,
-        "state": if record.process.is_alive() { "running" } else { "dead" },
+        "state": state,
     })
 }
 
 fn table(rows: &[Value]) -> String {
-    let columns = ["name", "network", "addresses", "netns", "pid", "state"];
+    let columns = ["name", "networks", "addresses", "netns", "pid", "state"];
     let cells = |row: &Value| columns.map(|column| cell(&row[column]));
     table::render([columns.map(str::to_uppercase)].into_iter().chain(rows.iter().map(cells)))
 }
@@ -81,12 +82,12 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let row = json!({"name": "web", "network": "a", "addresses": ["10.0.0.2", "fd00::2"], "netns": "/run/netns/web",
+        let row = json!({"name": "web", "networks": ["a", "b"], "addresses": ["10.0.0.2", "fd00::2"], "netns": "/run/netns/web",
             "pid": 7, "state": "running"});
         assert_eq!(
             table(&[row]),
-            "NAME  NETWORK  ADDRESSES         NETNS           PID  STATE\n\
-             web   a        10.0.0.2,fd00::2  /run/netns/web  7    running\n"
+            "NAME  NETWORKS  ADDRESSES         NETNS           PID  STATE\n\
+             web   a,b       10.0.0.2,fd00::2  /run/netns/web  7    running\n"
         );
     }
 }

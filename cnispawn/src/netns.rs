@@ -71,6 +71,21 @@ pub fn create(path: &Path) -> Result<(), NetnsError> {
     })
 }
 
+/// Keep the network namespace of a process alive at `path`.
+///
+/// # Errors
+/// When the kernel refuses; nothing is left then.
+pub fn keep(pid: i32, path: &Path) -> Result<(), NetnsError> {
+    let kept = share_dir().and_then(|()| File::create(path).map(drop)).and_then(|()| {
+        let own = format!("/proc/{pid}/ns/net");
+        Ok(mount(Some(own.as_str()), path, None::<&str>, MsFlags::MS_BIND, None::<&str>)?)
+    });
+    kept.map_err(|error| {
+        let _ = remove(path);
+        NetnsError::of("keep", path)(error)
+    })
+}
+
 /// Make the directory a shared mount point, as ip-netns(8) does: what is mounted and unmounted below it is seen in
 /// mount namespaces that were made in the meantime.
 fn share_dir() -> io::Result<()> {
@@ -124,7 +139,7 @@ pub fn processes(path: &Path) -> io::Result<Vec<i32>> {
 }
 
 /// A namespace is told by the device and inode number of its file (namespaces(7)).
-fn identity(path: &Path) -> Option<(u64, u64)> {
+pub fn identity(path: &Path) -> Option<(u64, u64)> {
     fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 

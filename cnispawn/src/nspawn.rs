@@ -1,8 +1,10 @@
-//! The command line of systemd-nspawn: what we add to the user's arguments, and which of these cannot work.
+//! The command line of systemd-nspawn: what we add to the user's arguments, and what these say of the network.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::Path;
+
+use serde::{Deserialize, Serialize};
 
 use crate::name::Name;
 
@@ -18,42 +20,78 @@ const WITH_VALUE: &str = "ambient-capability bind bind-ro bind-user capability c
 /// Short options with a value.
 const SHORT_WITH_VALUE: &str = "DuMSLEZip";
 
-/// An argument that cannot work in a network namespace that was made beforehand.
+/// An argument that does not go with a network of ours.
 #[derive(Debug, thiserror::Error)]
-pub enum NspawnError {
-    /// systemd-nspawn joins the namespace after it has entered a user namespace that does not own it.
-    #[error(
-        "{option} does not work with a CNI network: systemd-nspawn cannot join a network namespace from a user namespace; use --private-users=no"
-    )]
-    PrivateUsers {
-        /// The option.
-        option: String,
-    },
-    /// The network is ours to make.
-    #[error("{option} does not go with a CNI network; leave the network to cnispawn, or run systemd-nspawn alone")]
-    Network {
-        /// The option.
-        option: String,
-    },
+#[error("{option} does not go with a CNI network; leave the network to cnispawn, or run systemd-nspawn alone")]
+pub struct NspawnError {
+    option: String,
 }
 
-/// The arguments for systemd-nspawn: the network namespace, the machine's name unless the user gives another, and the
-/// user's own.
+/// What comes first, a container or its network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Order {
+    /// The network, in a namespace that systemd-nspawn joins.
+    #[default]
+    NetworkFirst,
+    /// The container: systemd-nspawn cannot join a network namespace from a user namespace that does not own it, so
+    /// it makes its own, and the network comes into that.
+    ContainerFirst,
+}
+
+/// What the user's arguments say of the network.
+#[derive(Debug, PartialEq)]
+pub struct Asked {
+    /// What has to come first.
+    pub order: Order,
+    names_machine: bool,
+    /// Whether the container's resolv.conf is the user's affair.
+    pub handles_resolv_conf: bool,
+}
+
+/// Look at the user's arguments.
 ///
 /// # Errors
-/// When one of the user's cannot work.
-pub fn args(name: &Name, netns: &Path, user: &[OsString]) -> Result<Vec<OsString>, NspawnError> {
+/// When one of them would make another network.
+pub fn asked(user: &[OsString]) -> Result<Asked, NspawnError> {
     let options = options(user);
     options.iter().try_for_each(check)?;
-    let mut path = OsString::from("--network-namespace-path=");
-    path.push(netns);
+    let has = |names: &[&str]| options.iter().any(|option| names.contains(&option.name.as_str()));
+    let late = options.iter().rfind(|option| ["private-users", "U"].contains(&option.name.as_str()));
+    let no = |option: &UserOption| matches!(option.value.as_deref(), Some("no" | "n" | "false" | "f" | "off" | "0"));
+    Ok(Asked {
+        order: if late.is_some_and(|option| !no(option)) { Order::ContainerFirst } else { Order::NetworkFirst },
+        names_machine: has(&["machine", "M"]),
+        handles_resolv_conf: has(&["resolv-conf"]),
+    })
+}
+
+/// The arguments for systemd-nspawn: the network namespace, the machine's name unless the user gives another, a file in
+/// place of its resolv.conf, and the user's own.
+pub fn args(name: &Name, netns: &Path, resolv_conf: Option<&Path>, asked: &Asked, user: &[OsString]) -> Vec<OsString> {
+    let mut args = Vec::new();
+    if asked.order == Order::NetworkFirst {
+        args.push(joined("--network-namespace-path=", netns));
+    }
     // With the path alone, CAP_NET_ADMIN is dropped, /proc/sys/net is read-only and /sys is the host's.
-    let mut args = vec![path, "--private-network".into()];
-    if !options.iter().any(|option| option.name == "machine" || option.name == "M") {
+    args.push("--private-network".into());
+    if !asked.names_machine {
         args.push(format!("--machine={name}").into());
     }
+    if let Some(file) = resolv_conf {
+        args.push("--resolv-conf=off".into());
+        let mut bind = joined("--bind-ro=", file);
+        bind.push(":/etc/resolv.conf");
+        args.push(bind);
+    }
     args.extend_from_slice(user);
-    Ok(args)
+    args
+}
+
+fn joined(option: &str, path: &Path) -> OsString {
+    let mut arg = OsString::from(option);
+    arg.push(path);
+    arg
 }
 
 /// A parsed option: its name without dashes, and its value.
@@ -64,17 +102,10 @@ struct UserOption {
 }
 
 fn check(option: &UserOption) -> Result<(), NspawnError> {
-    let value = option.value.as_deref();
+    let refused = |option: String| Err(NspawnError { option });
     match option.name.as_str() {
-        "private-users" if matches!(value, Some("no" | "n" | "false" | "f" | "off" | "0")) => Ok(()),
-        "private-users" => {
-            Err(NspawnError::PrivateUsers { option: format!("--private-users={}", value.unwrap_or("pick")) })
-        }
-        "U" => Err(NspawnError::PrivateUsers { option: "-U".into() }),
-        "n" | "p" => Err(NspawnError::Network { option: format!("-{}", option.name) }),
-        name if name.starts_with("network-") || name == "port" => {
-            Err(NspawnError::Network { option: format!("--{name}") })
-        }
+        "n" | "p" => refused(format!("-{}", option.name)),
+        name if name.starts_with("network-") || name == "port" => refused(format!("--{name}")),
         _ => Ok(()),
     }
 }
@@ -113,51 +144,58 @@ fn options(args: &[OsString]) -> Vec<UserOption> {
 mod tests {
     use super::*;
 
-    fn planned(user: &[&str]) -> Result<Vec<String>, NspawnError> {
-        let user: Vec<_> = user.iter().map(OsString::from).collect();
-        let name = "web".parse().expect("a name");
-        let args = args(&name, Path::new("/run/netns/web"), &user)?;
-        Ok(args.into_iter().map(|arg| arg.into_string().expect("UTF-8")).collect())
+    fn words(user: &[&str]) -> Vec<OsString> {
+        user.iter().map(OsString::from).collect()
+    }
+
+    fn planned(user: &[&str]) -> Vec<String> {
+        let (name, user) = ("web".parse().expect("a name"), words(user));
+        let args = args(&name, Path::new("/run/netns/web"), None, &asked(&user).expect("works"), &user);
+        args.into_iter().map(|arg| arg.into_string().expect("UTF-8")).collect()
     }
 
     #[test]
     fn the_users_arguments_follow_ours() {
-        assert_eq!(
-            planned(&["-D", "/srv/web", "--boot"]).expect("works"),
-            [
-                "--network-namespace-path=/run/netns/web",
-                "--private-network",
-                "--machine=web",
-                "-D",
-                "/srv/web",
-                "--boot"
-            ]
-        );
+        let expected = "--network-namespace-path=/run/netns/web --private-network --machine=web -D /srv/web --boot";
+        assert_eq!(planned(&["-D", "/srv/web", "--boot"]).join(" "), expected);
+    }
+
+    #[test]
+    fn a_resolv_conf_is_bound_into_the_container() {
+        let asked = asked(&[]).expect("works");
+        let args = args(&"web".parse().expect("a name"), Path::new("/n"), Some(Path::new("/r")), &asked, &[]);
+        assert_eq!(args[3..], words(&["--resolv-conf=off", "--bind-ro=/r:/etc/resolv.conf"]));
     }
 
     #[test]
     fn a_machine_named_by_the_user_is_not_named_again() {
         for user in [&["-M", "x"][..], &["-Mx"], &["-bM", "x"], &["--machine=x"], &["--machine", "x"]] {
-            assert!(!planned(user).expect("works").contains(&"--machine=web".to_owned()), "{user:?}");
+            assert!(!planned(user).contains(&"--machine=web".to_owned()), "{user:?}");
         }
         for user in
             [&["-b", "-M"][..1], &["-D", "-M"], &["--bind", "--machine=x"], &["sh", "-M", "x"], &["--", "-M", "x"]]
         {
-            assert!(planned(user).expect("works").contains(&"--machine=web".to_owned()), "{user:?}");
+            assert!(planned(user).contains(&"--machine=web".to_owned()), "{user:?}");
         }
     }
 
     #[test]
-    fn what_cannot_work_is_refused() {
+    fn a_container_in_a_user_namespace_comes_before_its_network() {
         for user in ["--private-users", "--private-users=pick", "--private-users=1:2", "-U", "-bU"] {
-            assert!(matches!(planned(&[user]), Err(NspawnError::PrivateUsers { .. })), "{user}");
+            assert_eq!(asked(&words(&[user])).expect("works").order, Order::ContainerFirst, "{user}");
+            assert_eq!(planned(&[user])[0], "--private-network", "{user}");
         }
+        for user in [&["--private-users=no"][..], &["-U", "--private-users=0"], &["sh", "-U"]] {
+            assert_eq!(asked(&words(user)).expect("works").order, Order::NetworkFirst, "{user:?}");
+        }
+    }
+
+    #[test]
+    fn another_network_is_refused() {
         for user in ["-n", "--network-veth", "--network-bridge=br0", "--port=80", "-p80", "--network-namespace-path=/x"]
         {
-            assert!(matches!(planned(&[user]), Err(NspawnError::Network { .. })), "{user}");
+            asked(&words(&[user])).expect_err(user);
         }
-        for user in [&["--private-users=no"][..], &["--private-users=0"], &["--private-network"], &["sh", "-U"]] {
-            planned(user).expect("works");
-        }
+        asked(&words(&["--private-network"])).expect("what we do anyway");
     }
 }

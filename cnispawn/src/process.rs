@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -107,6 +108,39 @@ pub fn wait_ended(pidfd: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Resul
             Err(nix::Error::EINTR) => {}
             Err(error) => return Err(error.into()),
             Ok(ready) => return Ok(ready > 0),
+        }
+    }
+}
+
+/// The status with which the process of `pidfd` has exited, once its parent has taken note of it; `None` when a signal
+/// ended it, its parent does not take note in time, or the kernel does not tell: it does since Linux 6.15
+/// (PIDFD_INFO_EXIT).
+pub fn exit_status(pidfd: BorrowedFd<'_>, timeout: Duration) -> Option<i32> {
+    /// linux/pidfd.h, `struct pidfd_info` as it was first published; libc lacks it.
+    #[repr(C)]
+    #[derive(Default)]
+    struct PidfdInfo {
+        mask: u64,
+        cgroup_id: u64,
+        ids: [u32; 11],
+        exit_code: i32,
+    }
+    const PIDFD_INFO_EXIT: u64 = 1 << 3;
+    nix::ioctl_readwrite!(pidfd_get_info, 0xff, 11, PidfdInfo);
+
+    let deadline = Instant::now() + timeout;
+    loop {
+        let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, ..PidfdInfo::default() };
+        // SAFETY: PIDFD_GET_INFO reads and writes a struct pidfd_info of the size that is part of its number.
+        let told = unsafe { pidfd_get_info(pidfd.as_raw_fd(), &raw mut info) };
+        match told {
+            Ok(_) if info.mask & PIDFD_INFO_EXIT != 0 => {
+                // As wait(2) has it.
+                return libc::WIFEXITED(info.exit_code).then(|| libc::WEXITSTATUS(info.exit_code));
+            }
+            // A zombie has not been released yet.
+            Ok(_) if Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
+            _ => return None,
         }
     }
 }

@@ -8,12 +8,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::cni::chain::ChainError;
 use crate::cni::conf::ConfError;
-use crate::cni::{Attachment, NetworkList, Plugins};
+use crate::cni::{Attachment, Chain, NetworkList, Plugins};
 use crate::dirs::Dirs;
 use crate::files::{self, FileError};
 use crate::name::Name;
+use crate::nspawn::Order;
 use crate::process::Process;
 
 /// A container that has, is getting, or has had a network.
@@ -28,6 +31,12 @@ pub struct Record {
     pub netns: PathBuf,
     /// Where results are cached.
     pub cache_dir: PathBuf,
+    /// Whether the container had to be there before its network.
+    #[serde(default)]
+    pub order: Order,
+    /// Whether the container has ended to start again: its network waits for it.
+    #[serde(default)]
+    pub parked: bool,
     /// Its attachments to networks, in ADD's order.
     pub attachments: Vec<Recorded>,
 }
@@ -44,6 +53,9 @@ pub struct Recorded {
     pub plugins: Plugins,
     /// The host's bridges before this network was first used; any that it has now and is not among them is ours.
     pub bridges_before: BTreeSet<String>,
+    /// Whether there were chains for published ports before ours.
+    #[serde(default)]
+    pub hostport_chains_before: bool,
 }
 
 /// A record that cannot be read.
@@ -73,6 +85,41 @@ impl Recorded {
 }
 
 impl Record {
+    /// The networks' configurations, in the order of the attachments.
+    ///
+    /// # Errors
+    /// When the record was written by something else.
+    pub fn lists(&self) -> Result<Vec<NetworkList>, ConfError> {
+        self.attachments.iter().map(Recorded::list).collect()
+    }
+
+    /// ADD to all networks, in their order. Returns the results.
+    ///
+    /// # Errors
+    /// When a plugin fails. What was added must be undone.
+    pub fn add(&self, dirs: &Dirs) -> Result<Vec<Value>, ChainError> {
+        self.each(dirs, |chain, attachment| chain.add(attachment))
+    }
+
+    /// The results of ADD, of those networks that have one.
+    pub fn results(&self, dirs: &Dirs) -> Vec<Value> {
+        let results = self.each(dirs, |chain, attachment| Ok(chain.cached_result(attachment).unwrap_or_default()));
+        results.unwrap_or_default()
+    }
+
+    fn each<T>(
+        &self,
+        dirs: &Dirs,
+        work: impl Fn(Chain<'_>, &Attachment) -> Result<T, ChainError>,
+    ) -> Result<Vec<T>, ChainError> {
+        let cache = dirs.cache_at(&self.cache_dir);
+        let attachments = self.attachments.iter().map(|recorded| {
+            let list = recorded.list()?;
+            work(Chain { list: &list, plugins: &recorded.plugins, cache: &cache }, &recorded.attachment)
+        });
+        attachments.collect()
+    }
+
     fn path(dirs: &Dirs, name: &Name) -> PathBuf {
         dirs.records().join(format!("{name}.json"))
     }
@@ -142,6 +189,8 @@ mod tests {
             process: Process::current()?,
             netns: "/run/netns/web".into(),
             cache_dir: dirs.cache_dir.clone(),
+            order: Order::NetworkFirst,
+            parked: false,
             attachments: Vec::new(),
         };
         record.write(&dirs)?;

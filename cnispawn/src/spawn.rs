@@ -1,25 +1,24 @@
 //! `cnispawn run`: make a container's network, and become systemd-nspawn.
 
 use std::convert::Infallible;
-use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use crate::attach;
 use crate::bridge::{self, BridgeError};
-use crate::cli::RunArgs;
-use crate::cni::attachment::AttachmentError;
+use crate::cni::Chain;
 use crate::cni::chain::ChainError;
-use crate::cni::discovery::{self, DiscoveryError};
-use crate::cni::{Attachment, Chain, NetworkList, Plugins};
 use crate::dirs::Dirs;
-use crate::files::FileError;
-use crate::heal::{self, HealError, LOCKED};
-use crate::lock::{Lock, LockError, Mode};
+use crate::dns;
+use crate::files::{self, FileError};
+use crate::heal::{self, HealError};
+use crate::hostport::{self, HostportError};
+use crate::lock::{Lock, LockError};
 use crate::netns::{self, NetnsError};
-use crate::nspawn::{self, NspawnError};
+use crate::networks;
+use crate::nspawn::Order;
+use crate::plan::{Plan, PlanError};
 use crate::process::Process;
 use crate::record::{Record, Recorded};
 use crate::watch::{self, WatchError};
@@ -33,12 +32,6 @@ pub enum SpawnError {
         /// Its path.
         path: PathBuf,
     },
-    /// systemd-nspawn is missing.
-    #[error("{} not found in PATH; install the package systemd-container", program.display())]
-    NoNspawn {
-        /// The program.
-        program: PathBuf,
-    },
     /// exec failed.
     #[error("cannot execute {}", program.display())]
     Exec {
@@ -47,6 +40,9 @@ pub enum SpawnError {
         /// Why.
         source: io::Error,
     },
+    /// Nobody would attach the container.
+    #[error("--supervised does not go with --private-users: the watcher attaches such a container once it is there")]
+    Unattended,
     /// Our own process is not known.
     #[error("cannot read /proc/self")]
     Proc(#[source] io::Error),
@@ -58,16 +54,10 @@ pub enum SpawnError {
         /// The second.
         left: String,
     },
-    /// An argument for systemd-nspawn cannot work.
+    /// Something is missing or does not fit together.
     #[error(transparent)]
-    Nspawn(#[from] NspawnError),
-    /// A parameter for the plugins is wrong.
-    #[error(transparent)]
-    Attachment(#[from] AttachmentError),
-    /// There is no such network.
-    #[error(transparent)]
-    Discovery(#[from] DiscoveryError),
-    /// A plugin is missing or failed.
+    Plan(#[from] PlanError),
+    /// A plugin failed.
     #[error(transparent)]
     Chain(#[from] ChainError),
     /// The container runs, or what an earlier one left cannot be undone.
@@ -76,6 +66,9 @@ pub enum SpawnError {
     /// The host's bridges are not known.
     #[error(transparent)]
     Bridge(#[from] BridgeError),
+    /// The host's chains for published ports are not known.
+    #[error(transparent)]
+    Hostport(#[from] HostportError),
     /// The network namespace could not be made.
     #[error(transparent)]
     Netns(#[from] NetnsError),
@@ -93,35 +86,31 @@ pub enum SpawnError {
 impl SpawnError {
     /// Whether the command line cannot work as it is written.
     pub fn is_usage(&self) -> bool {
-        matches!(self, SpawnError::Nspawn(_) | SpawnError::Attachment(_))
+        match self {
+            SpawnError::Plan(error) => error.is_usage(),
+            SpawnError::Unattended => true,
+            _ => false,
+        }
     }
-}
-
-/// All that can be known before anything is done.
-struct Plan<'a> {
-    list: NetworkList,
-    plugins: &'a Plugins,
-    attachment: Attachment,
-    program: PathBuf,
-    args: Vec<OsString>,
 }
 
 /// Start a container. Returns only on failure, and then nothing is left.
 ///
 /// # Errors
 /// When anything is missing, or a plugin fails.
-pub fn run(args: &RunArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -> Result<Infallible, SpawnError> {
-    let plan = plan(args, conf_dir, plugins, dirs)?;
-    let lock = heal::claim(dirs, &args.name)?;
-    let started = start(&plan, args, dirs, &lock);
-    let failure = match started {
+pub fn run(plan: &Plan, supervised: bool, dirs: &Dirs) -> Result<Infallible, SpawnError> {
+    if supervised && plan.asked.order == Order::ContainerFirst {
+        return Err(SpawnError::Unattended);
+    }
+    let (lock, parked) = heal::claim_for(dirs, &plan.name, |record| is_the_same(plan, record, dirs))?;
+    let failure = match start(plan, parked, supervised, dirs, &lock) {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
     // The watcher, if there is one already, finds that nothing is left to do.
-    let undone = Record::load(dirs, &args.name).map_err(HealError::from);
+    let undone = Record::load(dirs, &plan.name).map_err(HealError::from);
     match undone.and_then(|record| record.map_or(Ok(()), |record| heal::undo(dirs, &record))) {
-        Ok(()) => heal::release(dirs, &args.name, lock)?,
+        Ok(()) => heal::release(dirs, &plan.name, lock)?,
         Err(left) => {
             let (failure, left) = (crate::error_chain(&failure), crate::error_chain(&left));
             return Err(SpawnError::NotUndone { failure, left });
@@ -130,47 +119,113 @@ pub fn run(args: &RunArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -> R
     Err(failure)
 }
 
-/// Check everything, and change nothing.
-fn plan<'a>(args: &RunArgs, conf_dir: &Path, plugins: &'a Plugins, dirs: &Dirs) -> Result<Plan<'a>, SpawnError> {
-    let netns = netns::path(args.name.as_str());
-    let nspawn_args = nspawn::args(&args.name, &netns, &args.nspawn)?;
-    let attachment = attach::attachment(&args.attachment, args.name.to_string(), netns)?;
-    let program = which::which(&args.exec).map_err(|_| SpawnError::NoNspawn { program: args.exec.clone() })?;
-    let list = discovery::find(conf_dir, args.network.as_deref())?;
-    Chain { list: &list, plugins, cache: &dirs.cache() }.check_programs()?;
-    Ok(Plan { list, plugins, attachment, program, args: nspawn_args })
+/// Whether a container that is rebooting can have its network as it is: the same networks, and nothing amiss with them.
+fn is_the_same(plan: &Plan, record: &Record, dirs: &Dirs) -> bool {
+    let planned = plan.attachments().map(|(list, attachment)| (list.inlined(), attachment));
+    let recorded = record.attachments.iter().map(|recorded| (recorded.conf.clone(), &recorded.attachment));
+    let checked = |attachment| match attachment {
+        Err(ChainError::NoCheck { .. }) => true,
+        result => result.is_ok(),
+    };
+    let cache = dirs.cache_at(&record.cache_dir);
+    let chains = plan
+        .networks
+        .iter()
+        .map(|planned| (Chain { list: &planned.list, plugins: &plan.plugins, cache: &cache }, &planned.attachment));
+    netns::exists(&plan.netns)
+        && planned.eq(recorded)
+        && chains.into_iter().all(|(chain, attachment)| checked(chain.check(attachment)))
 }
 
 /// Make the network and become systemd-nspawn. The caller undoes what is recorded when this returns.
-fn start(plan: &Plan<'_>, args: &RunArgs, dirs: &Dirs, lock: &Lock) -> Result<Infallible, SpawnError> {
-    let netns = &plan.attachment.netns;
-    if netns::exists(netns) {
-        return Err(SpawnError::NetnsExists { path: netns.clone() });
+fn start(
+    plan: &Plan,
+    parked: Option<Record>,
+    supervised: bool,
+    dirs: &Dirs,
+    lock: &Lock,
+) -> Result<Infallible, SpawnError> {
+    if netns::exists(&plan.netns) && parked.is_none() {
+        return Err(SpawnError::NetnsExists { path: plan.netns.clone() });
     }
-    let network_lock = Lock::take(&dirs.network_lock(&plan.list.name), Mode::Shared, LOCKED)?;
-    record(plan, args, dirs)?.write(dirs)?;
-    watch::start(dirs, &args.name, lock)?;
-    netns::create(netns)?;
-    let cache = dirs.cache();
-    let chain = Chain { list: &plan.list, plugins: plan.plugins, cache: &cache };
-    chain.add(&plan.attachment)?;
-    drop(network_lock);
-    let source = Command::new(&plan.program).args(&plan.args).exec();
+    let resolv_conf = match plan.asked.order {
+        Order::NetworkFirst => attach_first(plan, parked, supervised, dirs, lock)?,
+        Order::ContainerFirst => leave_to_watcher(plan, dirs, lock)?,
+    };
+    let args = plan.nspawn_args(resolv_conf.as_deref());
+    let source = Command::new(&plan.program).args(args).exec();
     Err(SpawnError::Exec { program: plan.program.clone(), source })
 }
 
-/// What must be undone. The caller holds the network's lock.
-fn record(plan: &Plan<'_>, args: &RunArgs, dirs: &Dirs) -> Result<Record, SpawnError> {
-    Ok(Record {
-        name: args.name.clone(),
-        process: Process::current().map_err(SpawnError::Proc)?,
-        netns: plan.attachment.netns.clone(),
-        cache_dir: dirs.cache_dir.clone(),
-        attachments: vec![Recorded {
-            conf: plan.list.inlined(),
-            attachment: plan.attachment.clone(),
+/// Make the network, or take over that of a container that reboots. Returns the container's resolv.conf, if it has one.
+fn attach_first(
+    plan: &Plan,
+    parked: Option<Record>,
+    supervised: bool,
+    dirs: &Dirs,
+    lock: &Lock,
+) -> Result<Option<PathBuf>, SpawnError> {
+    let in_use = networks::hold(dirs, plan.attachments())?;
+    let taken_over = parked.is_some();
+    let record = match parked {
+        Some(parked) => Record { process: this_process()?, parked: false, ..parked },
+        None => new_record(plan, dirs)?,
+    };
+    record.write(dirs)?;
+    if !supervised {
+        watch::start(dirs, &plan.name, plan.asked.order, lock)?;
+    }
+    let results = if taken_over {
+        record.results(dirs)
+    } else {
+        netns::create(&plan.netns)?;
+        record.add(dirs)?
+    };
+    drop(in_use);
+    let text = dns::resolv_conf(&results).filter(|_| !plan.asked.handles_resolv_conf);
+    Ok(text.map(|text| write_resolv_conf(dirs, plan, &text)).transpose()?)
+}
+
+/// Have the watcher attach the container, before the first instruction of its own is executed.
+fn leave_to_watcher(plan: &Plan, dirs: &Dirs, lock: &Lock) -> Result<Option<PathBuf>, SpawnError> {
+    let _in_use = networks::hold(dirs, plan.attachments())?;
+    new_record(plan, dirs)?.write(dirs)?;
+    // What will be in it is not known yet; whether it will be needed is.
+    let named = plan.networks.iter().any(|planned| planned.list.may_name_servers());
+    let wanted = named && !plan.asked.handles_resolv_conf;
+    let resolv_conf = wanted.then(|| write_resolv_conf(dirs, plan, "")).transpose()?;
+    watch::start(dirs, &plan.name, plan.asked.order, lock)?;
+    Ok(resolv_conf)
+}
+
+fn write_resolv_conf(dirs: &Dirs, plan: &Plan, text: &str) -> Result<PathBuf, FileError> {
+    let path = dirs.resolv_conf(&plan.name);
+    files::write_for_all(&path, text.as_bytes())?;
+    Ok(path)
+}
+
+fn this_process() -> Result<Process, SpawnError> {
+    Process::current().map_err(SpawnError::Proc)
+}
+
+/// What must be undone. The caller holds the networks' locks.
+fn new_record(plan: &Plan, dirs: &Dirs) -> Result<Record, SpawnError> {
+    let attachments = plan.networks.iter().map(|planned| {
+        Ok(Recorded {
+            conf: planned.list.inlined(),
+            attachment: planned.attachment.clone(),
             plugins: plan.plugins.clone(),
-            bridges_before: bridge::before(dirs, &plan.list.name)?,
-        }],
+            bridges_before: bridge::before(dirs, &planned.list.name)?,
+            hostport_chains_before: hostport::publishes(&planned.list, &planned.attachment) && hostport::before(dirs)?,
+        })
+    });
+    Ok(Record {
+        name: plan.name.clone(),
+        process: this_process()?,
+        netns: plan.netns.clone(),
+        cache_dir: dirs.cache_dir.clone(),
+        order: plan.asked.order,
+        parked: false,
+        attachments: attachments.collect::<Result<_, SpawnError>>()?,
     })
 }

@@ -4,14 +4,13 @@
 //! that they delete first. When such a DEL fails or is killed after that, a second one finds no interface and leaves
 //! the rules behind. A bridge of the same name and addresses makes the second one whole.
 
-use std::io;
 use std::path::Path;
-use std::process::Command;
 
 use nix::net::if_::if_nametoindex;
 use serde_json::Value;
 
 use crate::cni::{NetworkList, result};
+use crate::ip::ip;
 use crate::netns::{self, NetnsError};
 
 /// Whether DEL of this network leaves rules behind when the interface is gone.
@@ -29,15 +28,6 @@ pub fn put(netns: &Path, if_name: &str, result: &Value) -> Result<(), NetnsError
             return Ok(());
         }
         ip(&["link", "add", "dev", if_name, "type", "bridge"])?;
-        result::addresses(result).try_for_each(|address| ip(&["address", "add", address, "dev", if_name]))
+        result::addresses(result).try_for_each(|address| ip(&["address", "add", address, "dev", if_name]).map(drop))
     })
-}
-
-fn ip(args: &[&str]) -> io::Result<()> {
-    let output = Command::new("ip").args(args).output()?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    Err(io::Error::other(format!("`ip {}` failed with {}: {}", args.join(" "), output.status, stderr.trim())))
 }

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::cni::chain::{ChainError, PluginStatus, Readiness};
-use crate::cni::discovery::{self, DiscoveryError};
 use crate::cni::{Chain, Plugins};
 use crate::dirs::Dirs;
+use crate::networks::{self, NetworksError};
 use crate::table;
 
 /// Why a network cannot take containers, or is not known to.
@@ -22,7 +22,7 @@ pub enum StatusError {
     },
     /// There is no such network.
     #[error(transparent)]
-    Discovery(#[from] DiscoveryError),
+    Networks(#[from] NetworksError),
     /// A plugin is missing.
     #[error(transparent)]
     Chain(#[from] ChainError),
@@ -43,7 +43,7 @@ pub fn run(
     dirs: &Dirs,
     mut output: impl Write,
 ) -> Result<(), StatusError> {
-    let list = discovery::find(conf_dir, Some(network))?;
+    let list = networks::find(conf_dir, Some(network), dirs)?;
     let statuses = Chain { list: &list, plugins, cache: &dirs.cache() }.status()?;
     if json {
         for status in &statuses {

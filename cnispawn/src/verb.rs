@@ -5,7 +5,10 @@ use std::io::{self, Write};
 use crate::attach::{self, AttachError};
 use crate::cli::{Cli, Verb};
 use crate::gc::{self, GcError};
+use crate::heal::HealError;
 use crate::ls::{self, LsError};
+use crate::plan::Plan;
+use crate::restart;
 use crate::spawn::{self, SpawnError};
 use crate::status::{self, StatusError};
 use crate::watch::{self, WatchError};
@@ -28,6 +31,9 @@ pub enum Error {
     /// `gc`.
     #[error(transparent)]
     Gc(#[from] GcError),
+    /// `release`.
+    #[error(transparent)]
+    Release(#[from] HealError),
     /// `status`.
     #[error(transparent)]
     Status(#[from] StatusError),
@@ -60,7 +66,14 @@ pub fn run(cli: Cli, mut output: impl Write) -> Result<(), Error> {
         return Err(Error::NotRoot);
     }
     match &cli.verb {
-        Verb::Run(args) => spawn::run(args, &cli.conf_dir, &cli.plugins, dirs).map(|never| match never {})?,
+        Verb::Run(args) => {
+            let plan = Plan::make(args, &cli.conf_dir, &cli.plugins, dirs).map_err(SpawnError::from)?;
+            if args.dry_run {
+                return Ok(output.write_all(plan.shown().as_bytes())?);
+            }
+            spawn::run(&plan, args.supervised, dirs).map(|never| match never {})?;
+        }
+        Verb::Release { name, exit_status } => restart::release(dirs, name, exit_status)?,
         Verb::Add(args) => {
             let result = attach::add(args, &cli.conf_dir, &cli.plugins, dirs)?;
             writeln!(output, "{result:#}")?;

@@ -4,29 +4,36 @@
 //! the container's name before the watcher is through.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{SigHandler, Signal, signal};
-use nix::unistd::{close, dup2_stdout, setsid};
+use nix::unistd::{close, dup2_stderr, dup2_stdout, setsid, write};
 
 use crate::cli::WatchArgs;
 use crate::dirs::Dirs;
 use crate::files::FileError;
 use crate::heal::{self, HealError};
+use crate::late::{self, LateError};
 use crate::lock::Lock;
 use crate::name::Name;
-use crate::process::{pidfd, wait_ended};
+use crate::nspawn::Order;
+use crate::process::{self, pidfd, wait_ended};
 use crate::record::Record;
+use crate::restart;
 
 /// What the watcher prints when it is ready.
 const READY: &str = "ready\n";
 
 /// Signals that end a session, a terminal's job or a service: not before the network is undone.
 const IGNORED: [Signal; 5] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGTSTP];
+
+/// How long a supervisor may take to take note of the container's end.
+const NOTED: Duration = Duration::from_secs(2);
 
 /// Why there is no watcher, or why it gave up.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +55,9 @@ pub enum WatchError {
         /// Why.
         source: io::Error,
     },
+    /// The container was not attached.
+    #[error(transparent)]
+    Late(#[from] LateError),
     /// Something is left.
     #[error(transparent)]
     Heal(#[from] HealError),
@@ -60,9 +70,12 @@ pub enum WatchError {
 ///
 /// # Errors
 /// When it does not come up.
-pub fn start(dirs: &Dirs, name: &Name, lock: &Lock) -> Result<(), WatchError> {
-    let log_path = dirs.watcher_log(name);
-    let log = File::options().create(true).append(true).open(&log_path).map_err(FileError::of("open", &log_path))?;
+pub fn start(dirs: &Dirs, name: &Name, order: Order, lock: &Lock) -> Result<(), WatchError> {
+    let stderr = match order {
+        Order::NetworkFirst => Stdio::from(open_log(dirs, name)?),
+        // It will have to say why it could not attach the container.
+        Order::ContainerFirst => Stdio::inherit(),
+    };
     let own = pidfd(std::process::id().cast_signed()).map_err(WatchError::Start)?;
 
     let mut watcher = Command::new("/proc/self/exe");
@@ -70,14 +83,19 @@ pub fn start(dirs: &Dirs, name: &Name, lock: &Lock) -> Result<(), WatchError> {
     watcher.args(["--pidfd", &own.as_raw_fd().to_string(), "--lock", &lock.file().as_raw_fd().to_string()]);
     watcher.arg("--state-dir").arg(&dirs.state_dir).arg("--run-dir").arg(&dirs.run_dir);
     watcher.arg("--cache-dir").arg(&dirs.cache_dir);
-    watcher.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+    watcher.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
 
     let mut watcher =
         with_inherited([own.as_fd(), lock.file().as_fd()], || watcher.spawn()).map_err(WatchError::Start)?;
     let mut said = String::new();
     let stdout = watcher.stdout.take().map_or(Ok(0), |mut stdout| stdout.read_to_string(&mut said));
     stdout.map_err(WatchError::Start)?;
-    if said == READY { Ok(()) } else { Err(WatchError::NotReady { log: log_path }) }
+    if said == READY { Ok(()) } else { Err(WatchError::NotReady { log: dirs.watcher_log(name) }) }
+}
+
+fn open_log(dirs: &Dirs, name: &Name) -> Result<File, FileError> {
+    let path = dirs.watcher_log(name);
+    File::options().create(true).append(true).open(&path).map_err(FileError::of("open", &path))
 }
 
 /// Let a child inherit descriptors; this process is single-threaded and spawns no other meanwhile.
@@ -102,12 +120,24 @@ pub fn run(args: &WatchArgs, dirs: &Dirs) -> Result<(), WatchError> {
     let process = adopt(args.pidfd).map_err(unwatched)?;
     let lock = Lock::inherited(adopt(args.lock).map_err(unwatched)?, &dirs.container_lock(name));
     detach([args.pidfd, args.lock]).map_err(unwatched)?;
-    report_ready().map_err(unwatched)?;
+    match Record::load(dirs, name).map_err(HealError::from)? {
+        Some(record) if record.order == Order::ContainerFirst => {
+            late::attach(dirs, &record, report_ready)?;
+            dup2_stderr(open_log(dirs, name)?).map_err(|error| unwatched(error.into()))?;
+        }
+        _ => report_ready().map_err(unwatched)?,
+    }
 
     wait_ended(process.as_fd(), None).map_err(unwatched)?;
-    if let Some(record) = Record::load(dirs, name).map_err(HealError::from)? {
-        heal::undo(dirs, &record)?;
+    let Some(record) = Record::load(dirs, name).map_err(HealError::from)? else {
+        return Ok(heal::release(dirs, name, lock)?);
+    };
+    if restart::is_one(process::exit_status(process.as_fd(), NOTED)) && restart::park(dirs, &record)? {
+        // Whoever starts it again needs the lock.
+        drop(lock);
+        return Ok(restart::wait(dirs, &record)?);
     }
+    heal::undo(dirs, &record)?;
     Ok(heal::release(dirs, name, lock)?)
 }
 
@@ -139,8 +169,8 @@ fn detach(kept: [RawFd; 2]) -> io::Result<()> {
 }
 
 fn report_ready() -> io::Result<()> {
-    io::stdout().write_all(READY.as_bytes())?;
-    io::stdout().flush()?;
+    // Not by way of std's buffer, whose lock main holds: we may be another thread.
+    write(io::stdout(), READY.as_bytes())?;
     dup2_stdout(File::options().write(true).open("/dev/null")?)?;
     Ok(())
 }

@@ -4,12 +4,13 @@ use std::fs::{self, File};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
+use cnispawn::subnet;
 use ipnet::Ipv4Net;
 
 use crate::files::{self, FileError};
 use crate::keys::{self, KeyError, KeyPair};
 use crate::name::Name;
-use crate::network::{self, Network, NetworkError};
+use crate::network::{Network, NetworkError};
 use crate::node::Node;
 use crate::state::StateDirs;
 
@@ -76,7 +77,7 @@ impl Cluster {
     fn make(dirs: &StateDirs, name: &Name) -> Result<Self, ClusterError> {
         // Two clusters that are planned at the same time must not choose the same subnet.
         let _planning = files::lock(&dirs.lock("subnets"))?;
-        let mut taken = network::host_subnets()?;
+        let mut taken = subnet::of_host(None).map_err(NetworkError::from)?;
         taken.extend(planned_subnets(dirs)?);
         let cluster = Cluster { name: name.clone(), dir: dirs.cluster(name), network: Network::plan(name, &taken)? };
         let conflist = cluster.network.conflist(&cluster.ipam_dir());

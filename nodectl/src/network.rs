@@ -3,11 +3,11 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 
+use cnispawn::subnet::{self, RoutesError};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::command::{self, CommandError};
 use crate::name::Name;
 
 /// Subnets to choose from: /24s of this network. It is apart from kubeadm's Services (10.96.0.0/12), the usual pod
@@ -44,11 +44,8 @@ pub enum NetworkError {
         cluster: Name,
     },
     /// The host's routes could not be read.
-    #[error("cannot read the host's routes")]
-    Routes(#[source] CommandError),
-    /// They could be, but not understood.
-    #[error("cannot understand the output of `ip -json route`")]
-    RoutesFormat(#[source] serde_json::Error),
+    #[error(transparent)]
+    Routes(#[from] RoutesError),
 }
 
 impl Network {
@@ -58,8 +55,7 @@ impl Network {
     /// When no subnet is left.
     pub fn plan(cluster: &Name, taken: &[Ipv4Net]) -> Result<Self, NetworkError> {
         let pool: Ipv4Net = POOL.parse().expect("a constant network");
-        let mut subnets = pool.subnets(24).expect("24 is longer than 16");
-        let subnet = subnets.find(|candidate| !taken.iter().any(|t| overlap(t, candidate)));
+        let subnet = subnet::free(pool, 24, taken);
         Ok(Network {
             name: format!("kubeadm-systemd-{cluster}"),
             bridge: bridge_name(cluster),
@@ -107,10 +103,6 @@ impl Network {
     }
 }
 
-fn overlap(a: &Ipv4Net, b: &Ipv4Net) -> bool {
-    a.contains(b) || b.contains(a)
-}
-
 /// Interface names have at most 15 bytes (IFNAMSIZ less the NUL): long clusters' names end in a hash.
 fn bridge_name(cluster: &Name) -> String {
     let name = cluster.as_str();
@@ -120,23 +112,6 @@ fn bridge_name(cluster: &Name) -> String {
     // FNV-1a: short, and the same in every build, which std's hasher does not promise.
     let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     format!("ks-{}-{:06x}", &name[..5], hash & 0x00ff_ffff)
-}
-
-/// Every IPv4 destination that the host has a route to, but for the default route.
-///
-/// # Errors
-/// When `ip` is missing or fails.
-pub fn host_subnets() -> Result<Vec<Ipv4Net>, NetworkError> {
-    command::find("ip", "iproute2").map_err(NetworkError::Routes)?;
-    let mut ip = std::process::Command::new("ip");
-    ip.args(["-json", "-4", "route", "show", "table", "all"]);
-    let output = command::output(&mut ip).map_err(NetworkError::Routes)?;
-    let routes: Vec<Value> = serde_json::from_slice(&output.stdout).map_err(NetworkError::RoutesFormat)?;
-    Ok(routes.iter().filter_map(|route| destination(route["dst"].as_str()?)).collect())
-}
-
-fn destination(dst: &str) -> Option<Ipv4Net> {
-    dst.parse().ok().or_else(|| dst.parse::<Ipv4Addr>().ok().map(Ipv4Net::from))
 }
 
 #[cfg(test)]
@@ -178,11 +153,5 @@ mod tests {
         let (a, b) = (bridge_name(&name("development-a")), bridge_name(&name("development-b")));
         assert_ne!(a, b);
         assert_eq!(a.len(), 15);
-    }
-
-    #[test]
-    fn destinations_are_networks_or_single_addresses() {
-        assert_eq!(destination("10.0.0.1").map(|n| n.to_string()).as_deref(), Some("10.0.0.1/32"));
-        assert_eq!(destination("default"), None);
     }
 }

@@ -183,7 +183,7 @@ fn records_from_which_no_cluster_can_be_made_are_refused() {
     let message = fixture.refused(&["inventory"], "");
     assert!(message.contains("no node record") && message.contains("command before the pipe"), "{message}");
     let message = fixture.refused(&["inventory"], &format!("{node1}\nboot failed\n"));
-    assert!(message.contains("line 2 of standard input is not node record: boot failed"), "{message}");
+    assert!(message.contains("line 2 of standard input is not a valid node record: boot failed"), "{message}");
     let mut nameless = node1.clone();
     nameless["name"] = json!("../node1");
     assert!(refused(&[nameless]).contains("\"../node1\" is not a DNS label"));

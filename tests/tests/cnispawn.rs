@@ -2,6 +2,7 @@
 //! ([`tests::isolate`]), so that they run side by side and beside a real cluster.
 
 mod cnispawn {
+    mod containers;
     mod ends;
     mod errors;
     mod fixture;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::attachment::Attachment;
 use super::cache::Cache;
-use super::conf::NetworkList;
+use super::conf::{ConfError, NetworkList};
 use super::failure::PluginError;
 use super::plugin::{Command, Plugins};
 use super::version::{self, Version};
@@ -91,6 +91,9 @@ pub enum ChainError {
         /// Its interface.
         if_name: String,
     },
+    /// The network's configuration, as it was kept, is none.
+    #[error("the configuration that was kept is none")]
+    Conf(#[from] ConfError),
     /// The cache could not be written.
     #[error("cannot keep the result of network {network}")]
     Cache {

@@ -165,6 +165,15 @@ impl NetworkList {
         self.plugins.iter().flat_map(capabilities).any(|declared| declared == capability)
     }
 
+    /// Whether a result of the network may name nameservers: it is told some, or asks for them.
+    pub fn may_name_servers(&self) -> bool {
+        self.plugins.iter().any(|plugin| {
+            let ipam = plugin.get("ipam").unwrap_or(&Value::Null);
+            let asks = ipam.get("type").is_some_and(|name| name == "dhcp");
+            plugin.contains_key("dns") || ["dns", "resolvConf"].iter().any(|key| ipam.get(key).is_some()) || asks
+        })
+    }
+
     /// The programs that the list runs: each plugin's, and that of its address management.
     pub fn programs(&self) -> impl Iterator<Item = &str> {
         let ipam = |plugin: &'_ Map<_, _>| plugin.get("ipam").and_then(|ipam: &Value| ipam.get("type")).is_some();

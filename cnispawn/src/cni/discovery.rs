@@ -10,6 +10,12 @@ use crate::files::{self, FileError};
 /// Why no network was found.
 #[derive(Debug, thiserror::Error)]
 pub enum DiscoveryError {
+    /// There is no such directory.
+    #[error("no CNI configuration directory {}; make it and write a conflist there, or name another with --conf-dir", dir.display())]
+    NoDir {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// The directory could not be read.
     #[error(transparent)]
     Dir(#[from] FileError),
@@ -38,6 +44,13 @@ pub enum DiscoveryError {
     },
 }
 
+impl DiscoveryError {
+    /// Whether the directory has no network, and no file that may have been meant as one.
+    pub fn is_nothing_there(&self) -> bool {
+        matches!(self, DiscoveryError::Empty { faults, .. } if faults.0.is_empty())
+    }
+}
+
 /// Files that hold no valid configuration, and why.
 #[derive(Debug, Default)]
 pub struct Faults(Vec<(PathBuf, String)>);
@@ -57,6 +70,9 @@ impl fmt::Display for Faults {
 /// # Errors
 /// When there is none.
 pub fn find(dir: &Path, name: Option<&str>) -> Result<NetworkList, DiscoveryError> {
+    if !dir.exists() {
+        return Err(DiscoveryError::NoDir { dir: dir.to_owned() });
+    }
     let mut files = files::with_extensions(dir, &["conflist", "conf", "json"])?;
     if name.is_some() {
         files.sort_by_key(|file| !is_list(file));
@@ -135,6 +151,6 @@ mod tests {
         assert!(error.contains("20.conflist is malformed: not a JSON object"), "{error}");
         let empty = dir_with(&[]);
         assert!(matches!(find(empty.path(), None), Err(DiscoveryError::Empty { .. })));
-        assert!(matches!(find(&empty.path().join("x"), None), Err(DiscoveryError::Empty { .. })));
+        assert!(matches!(find(&empty.path().join("x"), None), Err(DiscoveryError::NoDir { .. })));
     }
 }

@@ -126,7 +126,7 @@ impl Plugins {
         let version = conf["cniVersion"].as_str().unwrap_or_default();
         let printed = serde_json::from_slice(&stdout).map_err(|_| ResultError::NoObject);
         printed.and_then(|printed| result::accept(printed, version)).map_err(|source| {
-            let replay = replay(Path::new(name), &self.environment(Command::Add, attachment), conf);
+            let replay = self.replay(name, Command::Add, attachment, conf);
             let stderr = format!("its standard output: {:?}", shown_start(&stdout));
             PluginError::NoResult {
                 name: name.to_owned(),
@@ -159,6 +159,12 @@ impl Plugins {
         }
     }
 
+    /// An execution as a line for a shell.
+    pub fn replay(&self, name: &str, command: Command, attachment: &Attachment, conf: &Value) -> String {
+        let path = self.find(name).unwrap_or_else(|_| name.into());
+        replay(&path, &self.environment(command, attachment), conf)
+    }
+
     /// CNI specification, section 2, Parameters.
     fn environment(&self, command: Command, attachment: &Attachment) -> Vec<(&'static str, OsString)> {
         let path = std::env::join_paths(&self.dirs).unwrap_or_default();
@@ -182,7 +188,7 @@ fn shown_start(stdout: &[u8]) -> String {
     }
 }
 
-/// The same execution as a line for a shell.
+/// An execution as a line for a shell.
 fn replay(path: &Path, environment: &[(&'static str, OsString)], conf: &Value) -> String {
     // Assignments before the command: quoted whole, they would be the command.
     let assignments: String = environment

@@ -20,7 +20,9 @@ pub struct Bandwidth {
 
 /// Not such an option.
 #[derive(Debug, thiserror::Error)]
-#[error("{text:?} is no bandwidth; write ingress=RATE,egress=RATE, in bits per second, with K, M or G after the number")]
+#[error(
+    "{text:?} is no bandwidth; write ingress=RATE,egress=RATE, in bits per second, with K, M or G after the number"
+)]
 pub struct BandwidthError {
     text: String,
 }
@@ -92,7 +94,9 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for bad in ["", "1M", "ingress", "ingress=", "ingress=0", "up=1M", "ingress=1T", "egress=-1", "egress=99999999999G"] {
+        for bad in
+            ["", "1M", "ingress", "ingress=", "ingress=0", "up=1M", "ingress=1T", "egress=-1", "egress=99999999999G"]
+        {
             assert!(bad.parse::<Bandwidth>().expect_err(bad).to_string().contains(&format!("{bad:?}")), "{bad}");
         }
     }

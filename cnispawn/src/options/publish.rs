@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn a_port_is_published_by_every_protocol_that_is_named() {
         let tcp = json!({"hostPort": 8080, "containerPort": 80, "protocol": "tcp"});
-        assert_eq!(mappings("8080:80"), [tcp.clone()]);
+        assert_eq!(mappings("8080:80"), std::slice::from_ref(&tcp));
         let udp = json!({"hostPort": 8080, "containerPort": 80, "protocol": "udp"});
         assert_eq!(mappings("8080:80/tcp,udp"), [tcp, udp]);
         assert_eq!(mappings("127.0.0.1:53:53/udp")[0]["hostIP"], "127.0.0.1");

@@ -72,7 +72,7 @@ fn what_is_missing_is_named() {
     let error = fail(fixture.run("web", "true").env("CNI_PATH", "/nowhere:/else"), 1);
     assert!(error.contains("CNI plugin \"bridge\" not found in /nowhere, /else; install"), "{error}");
     let error = fail(fixture.run("web", "true").env("NETCONFPATH", "/nowhere"), 1);
-    assert!(error.contains("cannot read the CNI configuration directory /nowhere"), "{error}");
+    assert!(error.contains("no CNI configuration directory /nowhere"), "{error}");
     fixture.before.assert_unchanged();
 }
 
@@ -95,8 +95,22 @@ fn a_wrong_command_line_is_a_usage_error() {
     }
     let error = fail(&mut fixture.cnispawn(&["run", "a_b"]), 2);
     assert!(error.contains("container name \"a_b\" is not made of DNS labels"), "{error}");
-    let error = fail(&mut fixture.cnispawn(&["run", "web", "--", "--private-users=pick", "-D", "/"]), 2);
-    assert!(error.contains("--private-users=pick does not work with a CNI network"), "{error}");
+    for (args, why) in [
+        (&["run", "web", "--", "--network-veth"][..], "--network-veth does not go with a CNI network"),
+        (&["run", "web", "--supervised", "--", "-U"], "--supervised does not go with --private-users"),
+        (&["run", "web", "--network", "cs-46", "--network", "cs-46"], "network cs-46 is named twice"),
+        (&["run", "web", "--network", "cs-46:colour=red"], "\"colour=red\" is no setting of a network"),
+        (&["run", "web", "--publish", "80"], "\"80\" publishes no port"),
+        (&["run", "web", "--bandwidth", "fast"], "\"fast\" is no bandwidth"),
+    ] {
+        let error = fail(&mut fixture.cnispawn(args), 2);
+        assert!(error.contains(why), "{error}");
+    }
+    let error = fail(&mut fixture.cnispawn(&["run", "web", "--publish", "80:80"]), 1);
+    assert!(
+        error.contains("--publish needs a plugin that takes the capability \"portMappings\", which cs-46 has not"),
+        "{error}"
+    );
     fixture.before.assert_unchanged();
 }
 

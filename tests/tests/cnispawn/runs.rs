@@ -39,11 +39,11 @@ fn the_process_that_was_started_becomes_systemd_nspawn() {
     let comm = fs::read_to_string(format!("/proc/{}/comm", web.pid())).expect("it runs");
     assert_eq!(comm.trim(), "systemd-nspawn");
 
-    let expected = json!({"name": "web", "network": "cs-12", "addresses": ["10.201.12.2"], "netns": "/run/netns/web",
+    let expected = json!({"name": "web", "networks": ["cs-12"], "addresses": ["10.201.12.2"], "netns": "/run/netns/web",
         "pid": web.pid(), "state": "running"});
     assert_eq!(fixture.ls(), [expected]);
     let table = succeed(&mut fixture.cnispawn(&["ls"]));
-    assert!(table.starts_with("NAME  NETWORK  ADDRESSES    NETNS           PID"), "{table}");
+    assert!(table.starts_with("NAME  NETWORKS  ADDRESSES    NETNS           PID"), "{table}");
 
     succeed(&mut fixture.cnispawn(&["gc"]));
     assert_eq!(fixture.ls().len(), 1, "gc leaves what runs");

@@ -1,0 +1,160 @@
+//! Know whether the chains for published ports are ours, and delete them with the last published port.
+//!
+//! The portmap plugin makes them with the first port, for all networks together, and leaves them behind. Both functions
+//! want the chains' lock held, so that no chain comes or goes between their looks.
+
+use std::io::{self, Write};
+use std::process::{Command, Stdio};
+
+use crate::cni::{Attachment, NetworkList};
+use crate::dirs::Dirs;
+use crate::files::FileError;
+use crate::name::Name;
+use crate::record::{Record, Recorded};
+
+/// What the plugin's chains are called, of either family.
+const CHAINS: &str = "CNI-HOSTPORT-";
+/// The one that leads to the ports' own chains.
+const PORTS: &str = "CNI-HOSTPORT-DNAT";
+
+const FAMILIES: [[&str; 2]; 2] = [["iptables-save", "iptables-restore"], ["ip6tables-save", "ip6tables-restore"]];
+
+/// Why chains are not known, or not deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum HostportError {
+    /// iptables failed.
+    #[error("cannot {action} the chains {CHAINS}* for published ports")]
+    Iptables {
+        /// What was tried.
+        action: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The records could not be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Whether an attachment publishes ports.
+pub fn publishes(list: &NetworkList, attachment: &Attachment) -> bool {
+    let mappings = attachment.capability_args.get("portMappings").and_then(|mappings| mappings.as_array());
+    list.takes("portMappings") && mappings.is_some_and(|mappings| !mappings.is_empty())
+}
+
+/// Whether the chains are there and not ours.
+///
+/// # Errors
+/// When iptables or the records cannot be read.
+pub fn before(dirs: &Dirs) -> Result<bool, HostportError> {
+    let ours = publishing(dirs, None)?.iter().any(|recorded| !recorded.hostport_chains_before);
+    Ok(!ours && there()?)
+}
+
+/// Delete the chains, unless others than `name` publish ports.
+///
+/// # Errors
+/// When iptables fails, or the records cannot be read.
+pub fn remove(dirs: &Dirs, name: &Name) -> Result<(), HostportError> {
+    if !publishing(dirs, Some(name))?.is_empty() {
+        return Ok(());
+    }
+    let failed = |source| HostportError::Iptables { action: "delete", source };
+    for [save, restore] in FAMILIES {
+        if let Some(script) = deletion(&table(save).map_err(failed)?) {
+            tracing::debug!("deleting the chains {CHAINS}* by {restore}");
+            apply(restore, &script).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// The recorded attachments that publish ports, but for those of the container `except`.
+fn publishing(dirs: &Dirs, except: Option<&Name>) -> Result<Vec<Recorded>, FileError> {
+    let records = Record::all(dirs)?.into_iter().flatten().filter(|record| Some(&record.name) != except);
+    let attachments = records.flat_map(|record| record.attachments);
+    let publish = |recorded: &Recorded| recorded.list().is_ok_and(|list| publishes(&list, &recorded.attachment));
+    Ok(attachments.filter(publish).collect())
+}
+
+fn there() -> Result<bool, HostportError> {
+    let failed = |source| HostportError::Iptables { action: "look for", source };
+    let tables = FAMILIES.iter().map(|[save, _]| table(save)).collect::<io::Result<Vec<_>>>().map_err(failed)?;
+    Ok(tables.iter().any(|table| table.contains(&format!(":{CHAINS}"))))
+}
+
+/// The nat table; nothing where the plugin had no such program either.
+fn table(save: &str) -> io::Result<String> {
+    if which::which(save).is_err() {
+        return Ok(String::new());
+    }
+    let output = Command::new(save).args(["-t", "nat"]).output()?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(io::Error::other(format!("`{save} -t nat` failed with {}: {}", output.status, stderr(&output.stderr))))
+}
+
+/// What deletes the chains, and the rules that lead to them, for iptables-restore(8); `None` when there are none, or
+/// somebody's ports are still published.
+fn deletion(table: &str) -> Option<String> {
+    let chains: Vec<_> = table.lines().filter_map(|line| line.strip_prefix(':')?.split(' ').next()).collect();
+    let chains: Vec<_> = chains.into_iter().filter(|chain| chain.starts_with(CHAINS)).collect();
+    let rules: Vec<_> = table.lines().filter_map(|line| line.strip_prefix("-A ")).collect();
+    if chains.is_empty() || rules.iter().any(|rule| rule.starts_with(&format!("{PORTS} "))) {
+        return None;
+    }
+    let leads_there = |rule: &&&str| !rule.starts_with(CHAINS) && rule.contains(&format!("-j {CHAINS}"));
+    let jumps = rules.iter().filter(leads_there).map(|rule| format!("-D {rule}\n"));
+    // Not flushed, the one that leads to ports: the kernel then refuses all of it when there is a port in the meantime.
+    let flushes = chains.iter().filter(|chain| **chain != PORTS).map(|chain| format!("-F {chain}\n"));
+    let deletions = chains.iter().map(|chain| format!("-X {chain}\n"));
+    Some(format!("*nat\n{}COMMIT\n", jumps.chain(flushes).chain(deletions).collect::<String>()))
+}
+
+fn apply(restore: &str, script: &str) -> io::Result<()> {
+    let mut command = Command::new(restore);
+    let mut child = command.args(["--noflush", "--wait"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(script.as_bytes())?;
+    }
+    let output = child.wait_with_output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let replay = format!("printf %s {} | {restore} --noflush --wait", shell_words::quote(script));
+    Err(io::Error::other(format!("`{replay}` failed with {}: {}", output.status, stderr(&output.stderr))))
+}
+
+fn stderr(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: &str = "*nat\n:POSTROUTING ACCEPT [0:0]\n:CNI-HOSTPORT-DNAT - [0:0]\n:CNI-HOSTPORT-MASQ - [0:0]\n\
+        -A PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT\n\
+        -A POSTROUTING -m comment --comment \"x y\" -j CNI-HOSTPORT-MASQ\n\
+        -A POSTROUTING -j CNI-0123\n\
+        -A CNI-HOSTPORT-MASQ -m mark --mark 0x2000/0x2000 -j MASQUERADE\nCOMMIT\n";
+
+    #[test]
+    fn what_the_plugin_leaves_is_deleted_and_nothing_else() {
+        assert_eq!(
+            deletion(EMPTY).as_deref(),
+            Some(
+                "*nat\n-D PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT\n\
+                 -D POSTROUTING -m comment --comment \"x y\" -j CNI-HOSTPORT-MASQ\n\
+                 -F CNI-HOSTPORT-MASQ\n-X CNI-HOSTPORT-DNAT\n-X CNI-HOSTPORT-MASQ\nCOMMIT\n"
+            )
+        );
+    }
+
+    #[test]
+    fn while_a_port_is_published_all_stays() {
+        let used = EMPTY.replace("-A CNI-HOSTPORT-MASQ", "-A CNI-HOSTPORT-DNAT -j CNI-DN-1\n-A CNI-HOSTPORT-MASQ");
+        assert_eq!(deletion(&used), None);
+        assert_eq!(deletion("*nat\n:POSTROUTING ACCEPT [0:0]\nCOMMIT\n"), None);
+    }
+}

@@ -1,0 +1,68 @@
+//! Where networks come from: the configuration directory, and the one that is built in.
+
+use std::path::Path;
+
+use crate::builtin::{self, BuiltinError};
+use crate::cni::discovery::{self, DiscoveryError};
+use crate::cni::{Attachment, NetworkList};
+use crate::dirs::Dirs;
+use crate::heal::LOCKED;
+use crate::hostport;
+use crate::lock::{Lock, LockError, Mode};
+
+/// Where network configurations are unless somebody says otherwise (libcni, and every runtime).
+pub const DEFAULT_CONF_DIR: &str = "/etc/cni/net.d";
+
+/// Why there is no network.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworksError {
+    /// The directory has none of that name.
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
+    /// The one built in cannot be made.
+    #[error(transparent)]
+    Builtin(#[from] BuiltinError),
+}
+
+/// What is held while containers are attached to networks.
+#[must_use]
+pub struct InUse {
+    _locks: Vec<Lock>,
+}
+
+/// Hold networks, so that nobody deletes their bridges, nor the chains for ports that attachments publish, between a
+/// look at what was there before and ADD.
+///
+/// # Errors
+/// When somebody else holds one for too long.
+pub fn hold<'n>(
+    dirs: &Dirs,
+    attachments: impl IntoIterator<Item = (&'n NetworkList, &'n Attachment)>,
+) -> Result<InUse, LockError> {
+    let (mut locks, mut publishes) = (Vec::new(), false);
+    for (list, attachment) in attachments {
+        locks.push(Lock::take(&dirs.network_lock(&list.name), Mode::Shared, LOCKED)?);
+        publishes |= hostport::publishes(list, attachment);
+    }
+    if publishes {
+        locks.push(Lock::take(&dirs.chains_lock(), Mode::Shared, LOCKED)?);
+    }
+    Ok(InUse { _locks: locks })
+}
+
+/// The network `name`; without a name the directory's first. Where the directory has none at all, the network is the
+/// one that is built in, which also has a name.
+///
+/// # Errors
+/// When there is none of that name, the directory's files are malformed, or a directory that somebody has named is not
+/// there.
+pub fn find(conf_dir: &Path, name: Option<&str>, dirs: &Dirs) -> Result<NetworkList, NetworksError> {
+    match discovery::find(conf_dir, name) {
+        Err(_) if name == Some(builtin::NAME) => Ok(builtin::list(dirs)?),
+        Err(DiscoveryError::NoDir { .. }) if name.is_none() && conf_dir == Path::new(DEFAULT_CONF_DIR) => {
+            Ok(builtin::list(dirs)?)
+        }
+        Err(error) if name.is_none() && error.is_nothing_there() => Ok(builtin::list(dirs)?),
+        found => Ok(found?),
+    }
+}
