@@ -1,6 +1,6 @@
 //! cnitool's verbs: `add`, `check` and `del` for a network namespace that somebody else has made.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nix::net::if_::if_nametoindex;
 use serde_json::Value;
@@ -111,7 +111,7 @@ pub fn del(args: &AttachArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -
 }
 
 fn plan(args: &AttachArgs, conf_dir: &Path, dirs: &Dirs) -> Result<(NetworkList, Attachment), AttachError> {
-    let netns = std::path::absolute(&args.netns).map_err(FileError::of("resolve", &args.netns))?;
+    let netns = clean(&std::path::absolute(&args.netns).map_err(FileError::of("resolve", &args.netns))?);
     let attachment = attachment(&args.attachment, container_id(&netns), netns)?;
     Ok((networks::find(conf_dir, Some(&args.network), dirs)?, attachment))
 }
@@ -131,6 +131,20 @@ pub fn attachment(args: &AttachmentArgs, container_id: String, netns: PathBuf) -
     })
 }
 
+/// An absolute path without `.`, `..` and needless slashes, as Go's filepath.Clean makes it: the container id depends on
+/// how it is written.
+fn clean(path: &Path) -> PathBuf {
+    let mut cleaned = PathBuf::from("/");
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(cleaned.pop()),
+            Component::Normal(part) => cleaned.push(part),
+            _ => {}
+        }
+    }
+    cleaned
+}
+
 /// cnitool's container id of a network namespace: either tool can delete what the other has added.
 fn container_id(netns: &Path) -> String {
     let hash = Sha512::digest(netns.as_os_str().as_encoded_bytes());
@@ -141,6 +155,14 @@ fn container_id(netns: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_namespace_has_one_name() {
+        for path in ["/run/netns/mine", "//run/netns/mine", "/run/netns/mine/", "/run/./netns/../netns/mine"] {
+            assert_eq!(clean(Path::new(path)), Path::new("/run/netns/mine"), "{path}");
+        }
+        assert_eq!(clean(Path::new("/../..")), Path::new("/"));
+    }
 
     #[test]
     fn the_container_id_is_cnitools() {

@@ -104,8 +104,10 @@ pub fn remove_if_exists(path: &Path) -> Result<(), FileError> {
 pub fn with_extensions(dir: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>, FileError> {
     let mut files = in_dir(dir)?;
     files.retain(|file| {
-        let known = |extension| extensions.iter().any(|&known| extension == known);
-        file.extension().is_some_and(known) && !file.is_dir()
+        // As Go sees it: of `.conf`, too, the extension is `.conf`.
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let extension = name.rsplit_once('.').map(|(_, extension)| extension);
+        extension.is_some_and(|extension| extensions.contains(&extension)) && !file.is_dir()
     });
     Ok(files)
 }

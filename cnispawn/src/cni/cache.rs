@@ -82,24 +82,23 @@ impl Cache {
         files::write_whole(&self.partial_path(&list.name, attachment), result.to_string().as_bytes())
     }
 
-    /// The result of ADD in version `version`, if there is one that can be read: of the whole chain, or of the plugins
-    /// that came before ADD was cut short.
+    /// The result of ADD in version `version`, if there is one that can be read.
     ///
     /// A damaged file counts as none, as in libcni: DEL must work without.
     pub fn load(&self, network: &str, version: &str, attachment: &Attachment) -> Option<Value> {
         let path = self.results.join(file_name(network, attachment));
-        let found = match fs::read(&path) {
-            // Before there was a kind, the file was the result.
-            Ok(content) => parse(&content).map(|info| info.result).or_else(|| serde_json::from_slice(&content).ok()),
-            Err(_) => serde_json::from_slice(&fs::read(self.partial_path(network, attachment)).ok()?).ok(),
-        };
-        let found = found.filter(Value::is_object).map(|found| result::convert(found, version));
-        match found {
-            Some(Ok(result)) => return Some(result),
-            Some(Err(error)) => tracing::warn!("{}: {error}; going on without it", path.display()),
-            None => tracing::warn!("{} is not a cached CNI result; going on without it", path.display()),
-        }
-        None
+        let content = fs::read(&path).ok()?;
+        // Before there was a kind, the file was the result.
+        let result = parse(&content).map(|info| info.result).or_else(|| serde_json::from_slice(&content).ok());
+        readable(&path, result, version)
+    }
+
+    /// The same; of an ADD that was cut short, the result of the plugins that came through.
+    pub fn load_even_partial(&self, network: &str, version: &str, attachment: &Attachment) -> Option<Value> {
+        self.load(network, version, attachment).or_else(|| {
+            let path = self.partial_path(network, attachment);
+            readable(&path, serde_json::from_slice(&fs::read(&path).ok()?).ok(), version)
+        })
     }
 
     /// Forget the result, after DEL.
@@ -148,6 +147,16 @@ impl Info {
 
 fn is_empty(path: &Path) -> bool {
     path.as_os_str().is_empty()
+}
+
+/// A result in version `version`, or a warning.
+fn readable(path: &Path, result: Option<Value>, version: &str) -> Option<Value> {
+    match result.filter(Value::is_object).map(|result| result::convert(result, version)) {
+        Some(Ok(result)) => return Some(result),
+        Some(Err(error)) => tracing::warn!("{}: {error}; going on without it", path.display()),
+        None => tracing::warn!("{} is not a cached CNI result; going on without it", path.display()),
+    }
+    None
 }
 
 fn parse(content: &[u8]) -> Option<Info> {
@@ -228,7 +237,8 @@ mod tests {
         let (cache, list, attachment) = (cache(dir.path()), NetworkList::parse(LIST)?, attachment());
         let result = json!({"cniVersion": "1.0.0", "ips": []});
         cache.store_partial(&list, &attachment, &result)?;
-        assert_eq!(cache.load("net", "1.0.0", &attachment), Some(result.clone()));
+        assert_eq!(cache.load_even_partial("net", "1.0.0", &attachment), Some(result.clone()));
+        assert_eq!(cache.load("net", "1.0.0", &attachment), None, "it was not added");
         assert!(!dir.path().join("results").exists(), "libcni does not see it");
         cache.store(&list, &attachment, &result)?;
         assert_eq!(files::in_dir(&dir.path().join("partial"))?, Vec::<PathBuf>::new());

@@ -145,7 +145,8 @@ impl Chain<'_> {
         if self.list.disable_check {
             return Ok(());
         }
-        let result = self.cached_result(attachment).ok_or_else(|| {
+        let cached = self.cache.load(&network, &self.list.cni_version, attachment);
+        let result = cached.ok_or_else(|| {
             let Attachment { container_id, if_name, .. } = attachment.clone();
             ChainError::NotAdded { network, container_id, if_name }
         })?;
@@ -199,8 +200,9 @@ impl Chain<'_> {
         let name = name(plugin);
         let path = self.plugins.find(name)?;
         let versions = self.plugins.versions(name)?;
-        let wanted: Option<Version> = self.list.cni_version.parse().ok();
-        let spoken = versions.iter().any(|version| version.parse().ok() == wanted);
+        // As it is written: plugins compare it so, too.
+        let wanted = Some(self.list.cni_version.clone()).filter(|version| !version.is_empty());
+        let spoken = versions.contains(&wanted.unwrap_or_else(|| version::OLDEST.to_string()));
         let (status, reason) = if !spoken {
             let wanted = &self.list.cni_version;
             (Readiness::NotReady, Some(format!("the network's cniVersion {wanted:?} is none that it speaks")))
@@ -217,7 +219,7 @@ impl Chain<'_> {
 
     /// The result that [`Chain::add`] has left, of its last plugin or of those that came before a failure.
     pub fn cached_result(&self, attachment: &Attachment) -> Option<Value> {
-        self.cache.load(&self.list.name, &self.list.cni_version, attachment)
+        self.cache.load_even_partial(&self.list.name, &self.list.cni_version, attachment)
     }
 
     fn execute(

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::builder::TypedValueParser;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -25,6 +26,7 @@ pub struct Plugins {
         value_name = "DIRS",
         env = "CNI_PATH",
         value_delimiter = ':',
+        value_parser = clap::builder::OsStringValueParser::new().map(PathBuf::from),
         default_value = "/opt/cni/bin:/usr/lib/cni:/usr/libexec/cni"
     )]
     pub dirs: Vec<PathBuf>,
@@ -76,7 +78,9 @@ impl Plugins {
     /// When none of the directories has it.
     pub fn find(&self, name: &str) -> Result<PathBuf, PluginError> {
         // A name is not a path: it may not lead elsewhere.
-        let named = || self.dirs.iter().filter(|_| !name.contains('/')).map(|dir| dir.join(name));
+        // Nor is an empty part of CNI_PATH a directory.
+        let dirs = || self.dirs.iter().filter(|dir| !dir.as_os_str().is_empty());
+        let named = || dirs().filter(|_| !name.contains('/')).map(|dir| dir.join(name));
         let found = named().find(|path| path.is_file());
         found.ok_or_else(|| PluginError::NotFound { name: name.to_owned(), dirs: self.dirs.clone() })
     }

@@ -8,6 +8,8 @@
 //!
 //! Fields that we don't know stay where they are.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use serde_json::{Map, Value, json};
 
@@ -159,57 +161,112 @@ fn name_families(object: &mut Map<String, Value>, named: bool) {
 
 /// "4" or "6".
 fn family(address: &Value) -> Option<&'static str> {
-    match address.as_str()?.parse().ok()? {
+    match parse_network(address.as_str()?)? {
         IpNet::V4(_) => Some("4"),
         IpNet::V6(_) => Some("6"),
     }
 }
 
-/// Check the types of what a runtime or the next plugin reads.
+/// What a field of a result holds.
+#[derive(Clone, Copy)]
+enum Kind {
+    Text,
+    Integer,
+    Address,
+    Network,
+    Texts,
+}
+
+use Kind::{Address, Integer, Network, Text, Texts};
+
+const INTERFACE: &[(&str, Kind)] =
+    &[("name", Text), ("mac", Text), ("mtu", Integer), ("sandbox", Text), ("socketPath", Text), ("pciID", Text)];
+const IP: &[(&str, Kind)] = &[("version", Text), ("interface", Integer), ("address", Network), ("gateway", Address)];
+const SINGLE_IP: &[(&str, Kind)] = &[("ip", Network), ("gateway", Address)];
+const ROUTE: &[(&str, Kind)] = &[
+    ("dst", Network),
+    ("gw", Address),
+    ("mtu", Integer),
+    ("advmss", Integer),
+    ("priority", Integer),
+    ("table", Integer),
+    ("scope", Integer),
+];
+const DNS: &[(&str, Kind)] = &[("nameservers", Texts), ("domain", Text), ("search", Texts), ("options", Texts)];
+
+/// Check the type of every field that the specification gives one. What is wrong here would be found by the next plugin
+/// that reads its prevResult, and then by every DEL.
 fn check(result: &Value) -> Result<(), ResultError> {
-    for (at, interface) in array(result, "interfaces")?.iter().enumerate() {
-        string(interface, &format!("interfaces[{at}]"), "name")?;
-    }
-    for (at, ip) in array(result, "ips")?.iter().enumerate() {
-        network(ip, &format!("ips[{at}]"), "address")?;
-    }
+    list(result, "", "interfaces", |interface, path| object(interface, path, INTERFACE, &["name"]))?;
+    list(result, "", "ips", |ip, path| object(ip, path, IP, &["address"]))?;
     for key in ["ip4", "ip6"] {
-        if let Some(ip) = result.get(key).filter(|ip| !ip.is_null()) {
-            network(ip, key, "ip")?;
-            routes(ip, &format!("{key}."))?;
+        if let Some(ip) = present(result, key) {
+            object(ip, key, SINGLE_IP, &["ip"])?;
+            list(ip, &format!("{key}."), "routes", |route, path| object(route, path, ROUTE, &["dst"]))?;
         }
     }
-    routes(result, "")?;
-    for key in ["nameservers", "search", "options"] {
-        let Some(values) = result["dns"].get(key) else { continue };
-        let strings = values.as_array().is_some_and(|values| values.iter().all(Value::is_string));
-        if !strings && !values.is_null() {
-            return Err(unlike(&format!("dns.{key}"), values, "a list of strings"));
+    list(result, "", "routes", |route, path| object(route, path, ROUTE, &["dst"]))?;
+    present(result, "dns").map_or(Ok(()), |dns| object(dns, "dns", DNS, &[]))
+}
+
+/// A field; null is as good as none.
+fn present<'v>(holder: &'v Value, key: &str) -> Option<&'v Value> {
+    holder.get(key).filter(|value| !value.is_null())
+}
+
+fn list(
+    holder: &Value,
+    prefix: &str,
+    key: &str,
+    check: impl Fn(&Value, &str) -> Result<(), ResultError>,
+) -> Result<(), ResultError> {
+    let Some(values) = present(holder, key) else { return Ok(()) };
+    let path = format!("{prefix}{key}");
+    let values = values.as_array().ok_or_else(|| unlike(&path, values, "a list"))?;
+    values.iter().enumerate().try_for_each(|(at, value)| check(value, &format!("{path}[{at}]")))
+}
+
+fn object(value: &Value, path: &str, fields: &[(&str, Kind)], required: &[&str]) -> Result<(), ResultError> {
+    if !value.is_object() {
+        return Err(unlike(path, value, "an object"));
+    }
+    for (key, kind) in fields {
+        let field = value.get(key).unwrap_or(&Value::Null);
+        if (!field.is_null() || required.contains(key)) && !kind.holds(field) {
+            return Err(unlike(&format!("{path}.{key}"), field, kind.shown()));
         }
     }
     Ok(())
 }
 
-fn routes(holder: &Value, path: &str) -> Result<(), ResultError> {
-    let routes = array(holder, "routes")?;
-    routes.iter().enumerate().try_for_each(|(at, route)| network(route, &format!("{path}routes[{at}]"), "dst"))
-}
+impl Kind {
+    fn holds(self, value: &Value) -> bool {
+        let text = value.as_str();
+        match self {
+            Text => text.is_some(),
+            Integer => value.is_i64() || value.is_u64(),
+            // Go's net.IP is nothing when its text is.
+            Address => text.is_some_and(|text| text.is_empty() || text.parse::<IpAddr>().is_ok()),
+            Network => text.is_some_and(|text| parse_network(text).is_some()),
+            Texts => value.as_array().is_some_and(|values| values.iter().all(Value::is_string)),
+        }
+    }
 
-fn array<'v>(holder: &'v Value, key: &str) -> Result<&'v [Value], ResultError> {
-    match holder.get(key) {
-        None | Some(Value::Null) => Ok(&[]),
-        Some(Value::Array(values)) => Ok(values),
-        Some(other) => Err(unlike(key, other, "a list")),
+    fn shown(self) -> &'static str {
+        match self {
+            Text => "a string",
+            Integer => "an integer",
+            Address => "an IP address",
+            Network => "an address with its prefix length",
+            Texts => "a list of strings",
+        }
     }
 }
 
-fn string<'v>(holder: &'v Value, path: &str, key: &str) -> Result<&'v str, ResultError> {
-    holder[key].as_str().ok_or_else(|| unlike(&format!("{path}.{key}"), &holder[key], "a string"))
-}
-
-fn network(holder: &Value, path: &str, key: &str) -> Result<(), ResultError> {
-    let parsed = string(holder, path, key)?.parse::<IpNet>();
-    parsed.map(drop).map_err(|_| unlike(&format!("{path}.{key}"), &holder[key], "an address with its prefix length"))
+/// An address with its prefix length. By std's parser: unlike that of ipnet, it refuses leading zeros, as Go's does.
+fn parse_network(text: &str) -> Option<IpNet> {
+    let (address, prefix_len) = text.split_once('/')?;
+    IpNet::new(address.parse().ok()?, prefix_len.parse().ok()?).ok()
 }
 
 fn unlike(field: &str, found: &Value, wanted: &'static str) -> ResultError {
@@ -262,8 +319,16 @@ mod tests {
             (json!({"ips": [{"address": "10.0.0.2"}]}), "ips[0].address is \"10.0.0.2\", not an address with"),
             (json!({"ips": {}}), "ips is {}, not a list"),
             (json!({"interfaces": [{}]}), "interfaces[0].name is null, not a string"),
-            (json!({"routes": [{"dst": 1}]}), "routes[0].dst is 1, not a string"),
+            (json!({"routes": [{"dst": 1}]}), "routes[0].dst is 1, not an address with"),
             (json!({"dns": {"nameservers": "a"}}), "dns.nameservers is \"a\", not a list of strings"),
+            (json!({"ips": [{"address": "010.1.0.2/24"}]}), "ips[0].address is"),
+            (json!({"ips": [{"address": "10.0.0.2/24", "gateway": "ten"}]}), "ips[0].gateway is \"ten\", not an IP"),
+            (json!({"ips": [{"address": "10.0.0.2/24", "interface": 0.5}]}), "ips[0].interface is 0.5, not an integer"),
+            (json!({"ips": [{"address": "10.0.0.2/24", "version": 4}]}), "ips[0].version is 4, not a string"),
+            (json!({"routes": [{"dst": "0.0.0.0/0", "mtu": "1400"}]}), "routes[0].mtu is \"1400\", not an integer"),
+            (json!({"interfaces": [{"name": "a", "mac": 5}]}), "interfaces[0].mac is 5, not a string"),
+            (json!({"dns": "x"}), "dns is \"x\", not an object"),
+            (json!({"dns": {"domain": 5}}), "dns.domain is 5, not a string"),
             (json!({"ip4": {"ip": "x"}}), "ip4.ip is \"x\", not an address"),
         ] {
             let error = accept(result.clone(), "1.0.0").expect_err("no result").to_string();
