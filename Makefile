@@ -52,7 +52,7 @@ unit: ## Run the unit tests
 	$(CARGO) test --locked --workspace --exclude tests
 
 integration: setup build ## Run the integration tests (as root)
-	$(CARGO) test --locked --package tests --lib --test cnispawn --test build --test nodectl --test clusterctl --test readme --no-fail-fast -- --test-threads=1
+	$(CARGO) test --locked --package tests --lib --test cnispawn --test build --test nodectl --test clusterctl --test generated --test readme --no-fail-fast -- --test-threads=1
 
 e2e: setup build ## Bring up a three-node cluster, use it, take it down (as root)
 	$(CARGO) test --locked --package tests --test e2e -- --test-threads=1
@@ -60,11 +60,21 @@ e2e: setup build ## Bring up a three-node cluster, use it, take it down (as root
 bench: setup build ## Time the phases of bringing up one node and three
 	$(CARGO) run --locked --quiet --release --package tests --bin bench
 
+# Where things go; systemd looks for units of packages in /usr/lib, whatever PREFIX is.
+BINDIR = $(PREFIX)/bin
+SHARE = $(PREFIX)/share
+UNITDIR = $(if $(filter /usr,$(PREFIX)),/usr/lib,/etc)/systemd/system
+BINARIES := cnispawn nodectl clusterctl
+
 install: build ## Install into PREFIX
-	install -D -t $(DESTDIR)$(PREFIX)/bin target/release/cnispawn target/release/nodectl target/release/clusterctl kubeadm-systemd
-	mkdir -p $(DESTDIR)$(PREFIX)/share/kubeadm-systemd
-	cp -r ansible $(DESTDIR)$(PREFIX)/share/kubeadm-systemd/
+	install -D -t $(DESTDIR)$(BINDIR) $(addprefix target/release/,$(BINARIES)) kubeadm-systemd
+	mkdir -p $(DESTDIR)$(SHARE)/kubeadm-systemd $(DESTDIR)$(UNITDIR)
+	cp -r ansible $(DESTDIR)$(SHARE)/kubeadm-systemd/
+	target/release/generate $(DESTDIR)$(SHARE)
+	sed 's|@BINDIR@|$(BINDIR)|' cnispawn/systemd/cnispawn@.service >$(DESTDIR)$(UNITDIR)/cnispawn@.service
 
 uninstall: ## Remove what install put there
-	cd $(DESTDIR)$(PREFIX)/bin && rm -f cnispawn nodectl clusterctl kubeadm-systemd
-	rm -rf $(DESTDIR)$(PREFIX)/share/kubeadm-systemd
+	cd $(DESTDIR)$(BINDIR) && rm -f $(BINARIES) kubeadm-systemd
+	rm -rf $(DESTDIR)$(SHARE)/kubeadm-systemd $(DESTDIR)$(UNITDIR)/cnispawn@.service
+	cd $(DESTDIR)$(SHARE) && for binary in $(BINARIES); do rm -f man/man1/$$binary.1 man/man1/$$binary-*.1 \
+		bash-completion/completions/$$binary zsh/site-functions/_$$binary fish/vendor_completions.d/$$binary.fish; done
