@@ -7,7 +7,9 @@ NODES ?= 3
 
 VENV := ansible/.venv
 LINT_VENV := target/lint-venv
-SCRIPTS := kubeadm-systemd .ci/run hack/setup $(wildcard examples/*.sh)
+# Every file of tests but the end-to-end test.
+INTEGRATION := $(filter-out e2e,$(basename $(notdir $(wildcard tests/tests/*.rs))))
+SCRIPTS := kubeadm-systemd .ci/run hack/setup tests/tests/differential/recorder.sh $(wildcard examples/*.sh)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build up down check test unit integration e2e bench install uninstall
@@ -52,7 +54,7 @@ unit: ## Run the unit tests
 	$(CARGO) test --locked --workspace --exclude tests
 
 integration: setup build ## Run the integration tests (as root)
-	$(CARGO) test --locked --package tests --lib --test cnispawn --test build --test nodectl --test clusterctl --test generated --test readme --no-fail-fast -- --test-threads=1
+	$(CARGO) test --locked --package tests --lib $(addprefix --test ,$(INTEGRATION)) --no-fail-fast -- --test-threads=1
 
 e2e: setup build ## Bring up a three-node cluster, use it, take it down (as root)
 	$(CARGO) test --locked --package tests --test e2e -- --test-threads=1
