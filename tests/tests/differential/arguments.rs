@@ -1,4 +1,4 @@
-//! CNI_ARGS, CNI_IFNAME and CNI_PATH.
+//! CNI_ARGS, CNI_IFNAME and CNI_PATH, the path of the network namespace, and the rest of the environment.
 
 use super::case::{Case, chain};
 use super::reason::Reason;
@@ -47,7 +47,26 @@ pub(crate) fn cases() -> Vec<Case> {
     let taken = case("CNI_IFNAME", "lo").because(Reason::UnaddedCheck);
     let taken = taken.instead(Reason::TakenName, |case| case.steps("refused check del"));
     let paths = paths.into_iter().map(|path| case("CNI_PATH", path));
-    args.chain(if_names).chain(no_names).chain([taken]).chain(paths).collect()
+    args.chain(if_names).chain(no_names).chain([taken]).chain(paths).chain(netns()).chain(inherited()).collect()
+}
+
+/// The path of the network namespace, which becomes absolute before the container's id is made from it.
+fn netns() -> impl Iterator<Item = Case> {
+    let paths = ["netns/mine", "./netns/mine", "/run//netns/./mine"];
+    paths
+        .into_iter()
+        .map(|netns| Case { netns, ..Case::new(format!("NETNS {netns}"), "1.0.0", &chain(2), "add check del") })
+}
+
+/// What is in the environment already, and must not reach the plugins, or must.
+fn inherited() -> impl Iterator<Item = Case> {
+    let inherited = |case: Case| {
+        let case = case.env("CNI_COMMAND", "DEL").env("CNI_CONTAINERID", "other").env("CNI_NETNS", "/run/netns/other");
+        case.env("CNI_NETNS_OVERRIDE", "1").env("MORE", "a=b")
+    };
+    let case = inherited(Case::new("CNI's own variables in the environment", "1.1.0", &chain(2), "add check del"));
+    let gc = inherited(Case::new("the same with gc", "1.1.0", &chain(2), "add lose-netns gc"));
+    [case, gc.because(Reason::ValidAttachments)].into_iter()
 }
 
 fn case(variable: &'static str, value: &str) -> Case {

@@ -9,6 +9,9 @@ use super::reason::Reason;
 /// The plugins that every case has at hand.
 pub(crate) const PLUGINS: [&str; 3] = ["one", "two", "three"];
 
+/// The network namespace that is attached. One path for both tools: the container's id is made from it.
+pub(crate) const NETNS: &str = "/run/netns/mine";
+
 /// One run of both tools.
 #[derive(Clone)]
 pub(crate) struct Case {
@@ -16,6 +19,8 @@ pub(crate) struct Case {
     pub(crate) name: String,
     /// NET of the command lines.
     pub(crate) network: String,
+    /// NETNS of the command lines.
+    pub(crate) netns: &'static str,
     /// Names below the configuration directory, and texts; `@` in a text or an environment variable is the case's
     /// directory.
     pub(crate) files: Vec<(String, String)>,
@@ -62,6 +67,7 @@ impl Case {
         let case = Case {
             name: name.into(),
             network: "net".to_owned(),
+            netns: NETNS,
             files: files.iter().map(|&(name, text)| (name.to_owned(), text.to_owned())).collect(),
             env: BTreeMap::new(),
             behaviours: BTreeMap::new(),

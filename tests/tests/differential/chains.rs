@@ -127,5 +127,7 @@ fn passed() -> Vec<Case> {
     let numbers = numbers.map(|numbers| with(&json!({"numbers": numbers})).because(Reason::ExactNumbers));
     let missing = with(&json!({"ipam": {"type": "nowhere"}})).because(Reason::UnaddedCheck);
     let missing = missing.instead(Reason::FirstFind, |case| case.steps("refused check del"));
-    opaque.into_iter().chain(numbers).chain([missing]).collect()
+    let long = json!({"long": "0123456789abcdef".repeat(1 << 14)});
+    let long = Case { name: "a plugin with more than a pipe holds".to_owned(), ..with(&long) };
+    opaque.into_iter().chain(numbers).chain([missing, long]).collect()
 }

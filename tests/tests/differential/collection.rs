@@ -30,6 +30,10 @@ fn stale() -> impl Iterator<Item = Case> {
         "add damage-cache lose-netns gc",
         "add lose-netns damage-cache gc",
         "add lose-netns del gc",
+        "add bare-cache lose-netns gc",
+        // Of another network, whose name begins in the same way.
+        "add add:net-2 lose-netns gc gc:net-2",
+        "add:net-2 lose-netns gc",
     ];
     let steps = steps.into_iter().map(|steps| gc(steps, "1.1.0", steps));
     let failures = ["one.GC", "two.GC", "one.DEL", "two.DEL"].map(|at| {
@@ -86,6 +90,8 @@ fn statuses() -> Vec<Case> {
 
 fn gc(name: &str, version: &str, steps: &'static str) -> Case {
     let plugins = json!([{"type": "one", "capabilities": {"mac": true}}, {"type": "two"}]);
-    let case = Case::new(format!("gc: {name}"), version, &plugins, steps);
+    let mut case = Case::new(format!("gc: {name}"), version, &plugins, steps);
+    let other = serde_json::json!({"cniVersion": "1.1.0", "name": "net-2", "plugins": plugins});
+    case.files.push(("60-other.conflist".to_owned(), other.to_string()));
     case.env("CNI_ARGS", "A=1;B=2").env("CAP_ARGS", r#"{"mac": "02:00:00:00:00:09"}"#)
 }

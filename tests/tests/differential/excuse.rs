@@ -20,10 +20,10 @@ impl Reason {
                 theirs.succeeded = false;
                 theirs.runs.clear();
             }
-            Reason::DelGoesOn if ["del", "gc"].contains(&verb) && both_failed => {
+            Reason::DelGoesOn if (verb == "del" || verb.starts_with("gc")) && both_failed => {
                 only_first(&mut ours.runs, "DEL", &theirs.runs);
             }
-            Reason::DelAgain if verb == "gc" && both_failed => del_again(&mut ours.runs),
+            Reason::DelAgain if verb.starts_with("gc") && both_failed => del_again(&mut ours.runs),
             Reason::PartialResult if verb == "del" && theirs.cache.is_empty() => {
                 for run in &mut ours.runs {
                     run["stdin"].as_object_mut().map(|stdin| stdin.shift_remove("prevResult"));
@@ -42,8 +42,8 @@ impl Reason {
                 each_value(theirs, &mut without_opaque);
                 each_value(ours, &mut without_opaque);
             }
-            Reason::ValidAttachments if verb == "gc" => valid_attachments(ours),
-            Reason::LiveAttachments if verb == "gc" && theirs.has_netns && theirs.cache.is_empty() => {
+            Reason::ValidAttachments if verb.starts_with("gc") => valid_attachments(ours),
+            Reason::LiveAttachments if verb.starts_with("gc") && theirs.has_netns && theirs.cache.is_empty() => {
                 theirs.runs.retain(|run| command(run) != "DEL");
                 ours.cache.clear();
             }

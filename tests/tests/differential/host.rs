@@ -8,12 +8,10 @@ use std::process::Command;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde_json::Value;
 
-use super::case::{Behaviour, Case, PLUGINS};
+use super::case::{Behaviour, Case, NETNS, PLUGINS};
 use super::seen::{self, Seen};
 use super::tools::{Programs, Tool};
 
-/// The network namespace that is attached. One path for both tools: the container's id is made from it.
-const NETNS: &str = "/run/netns/mine";
 /// The namespace itself, mounted here all the time.
 const KEPT: &str = "/run/netns/kept";
 /// cnitool's cache, which cannot be moved; ours is at the same place by default.
@@ -64,10 +62,14 @@ impl<'p> Host<'p> {
         Seen { cache: seen::read_cache(&Path::new(CACHE).join("results")), ..Seen::default() }
     }
 
-    /// A verb, of the tool or, as `their-VERB`, of cnitool in any case.
+    /// A verb: of the tool or, as `their-VERB`, of cnitool in any case; on the case's network or, as `VERB:NET`, on
+    /// another.
     fn verb(&self, tool: Tool, case: &Case, verb: &str, env: &[(&str, String)]) -> Seen {
         let (tool, verb) = verb.strip_prefix("their-").map_or((tool, verb), |verb| (Tool::Cnitool, verb));
-        let mut command = self.programs.command(tool, verb, &case.network, NETNS);
+        let (verb, network) = verb.split_once(':').unwrap_or((verb, &case.network));
+        let mut command = self.programs.command(tool, verb, network, case.netns);
+        // The working directory of a relative NETNS.
+        command.current_dir("/run");
         command.env("NETCONFPATH", self.path("net.d")).env("CNI_PATH", self.path("bin"));
         command.env("CNISPAWN_STATE_DIR", self.path("state")).env("CNISPAWN_RUN_DIR", self.path("run"));
         let output = command.envs(env.iter().cloned()).output().expect("runs");

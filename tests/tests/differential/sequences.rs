@@ -9,6 +9,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ("check", Some(Reason::UnaddedCheck)),
         ("del del", None),
         ("add add del", None),
+        ("add second-interface del", None),
         ("add del add del", None),
         ("add check check del check", Some(Reason::UnaddedCheck)),
         ("add del check", Some(Reason::UnaddedCheck)),
