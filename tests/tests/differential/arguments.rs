@@ -33,6 +33,9 @@ pub(crate) fn cases() -> Vec<Case> {
         "@/net.d:@/bin",
         "@/bin/",
         "@/bin/../bin",
+        "@/bin:",
+        ":@/bin",
+        "@/nowhere::@/bin",
         "",
         ":",
         "@/nowhere",
@@ -52,7 +55,14 @@ pub(crate) fn cases() -> Vec<Case> {
 
 /// The path of the network namespace, which becomes absolute before the container's id is made from it.
 fn netns() -> impl Iterator<Item = Case> {
-    let paths = ["netns/mine", "./netns/mine", "/run//netns/./mine"];
+    let paths = [
+        "netns/mine",
+        "./netns/mine",
+        "/run//netns/./mine",
+        "/run/netns/mine/",
+        "//run/netns/mine",
+        "/run/netns/../netns/mine",
+    ];
     paths
         .into_iter()
         .map(|netns| Case { netns, ..Case::new(format!("NETNS {netns}"), "1.0.0", &chain(2), "add check del") })

@@ -11,7 +11,7 @@ const SINGLE: &str = r#"{"cniVersion": "1.0.0", "name": "net", "type": "one", "s
 const UNNAMED: &str = r#"{"cniVersion": "1.0.0", "type": "one"}"#;
 
 pub(crate) fn cases() -> Vec<Case> {
-    let directories: [(&str, &[(&str, &str)]); 27] = [
+    let directories: [(&str, &[(&str, &str)]); 28] = [
         ("an empty directory", &[]),
         ("another network only", &[("10.conflist", OTHER)]),
         ("another single network only", &[("10.conf", r#"{"name": "other", "type": "one"}"#)]),
@@ -21,6 +21,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ("a list before a single plugin", &[("10.conf", SINGLE), ("20.conflist", NET)]),
         ("a .json and a .conf", &[("10.json", SINGLE), ("20.conf", SINGLE)]),
         ("other extensions", &[("10.conflist.bak", NET), ("10", NET), ("10.CONFLIST", NET)]),
+        ("a name that is only an extension", &[(".conflist", NET)]),
         ("a hidden file", &[(".10.conflist", NET)]),
         ("a folder called .conflist", &[("10.conflist/x", NET), ("20.conflist", NET)]),
         ("a list in a .conf file", &[("10.conf", NET)]),

@@ -57,12 +57,12 @@ fn unusable() -> impl Iterator<Item = Case> {
         })
     });
     let not_executable = (0..3).map(move |place| {
-        let case = case("not executable", "plain", place).steps("add del del");
+        let case = case("not executable", "plain", place).steps("add check del del");
         let reasons: &[Reason] = match place {
             0 => &[Reason::Rollback],
-            1 => &[Reason::Rollback, Reason::PartialResult, Reason::DelGoesOn],
+            1 => &[Reason::Rollback, Reason::UnaddedCheck, Reason::PartialResult, Reason::DelGoesOn],
             // DEL begins with the last, where cnitool ends.
-            _ => &[Reason::Rollback, Reason::DelGoesOn],
+            _ => &[Reason::Rollback, Reason::UnaddedCheck, Reason::DelGoesOn],
         };
         reasons.iter().fold(case, |case, &reason| case.because(reason))
     });

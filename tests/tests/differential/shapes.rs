@@ -55,6 +55,23 @@ fn bad() -> Vec<Value> {
         json!({"dns": {"nameservers": [5]}}),
         json!({"cniVersion": "1.2.0"}),
         json!({"cniVersion": "one"}),
+        // The next plugin, and DEL's, would fail to read these.
+        json!({"interfaces": [{"name": "eth0", "mac": 5}]}),
+        json!({"interfaces": [{"name": "eth0", "mtu": "1400"}]}),
+        json!({"interfaces": [{"name": "eth0", "mtu": 1.5}]}),
+        json!({"interfaces": [{"name": "eth0", "sandbox": 5}]}),
+        json!({"ips": [{"address": "10.1.0.2/24", "interface": "0"}]}),
+        json!({"ips": [{"address": "10.1.0.2/24", "interface": 0.5}]}),
+        json!({"ips": [{"address": "10.1.0.2/24", "gateway": "ten"}]}),
+        json!({"ips": [{"address": "10.1.0.2/24", "gateway": 5}]}),
+        json!({"ips": [{"address": "010.1.0.2/24"}]}),
+        json!({"routes": [{"dst": "10.9.0.0/16", "gw": "ten"}]}),
+        json!({"routes": [{"dst": "10.9.0.0/16", "mtu": "1400"}]}),
+        json!({"routes": [{"dst": "10.9.0.0/16", "scope": "link"}]}),
+        json!({"dns": "10.1.0.1"}),
+        json!({"dns": []}),
+        json!({"dns": {"domain": 5}}),
+        json!({"cniVersion": "0.4.0", "ips": [{"address": "10.1.0.2/24", "version": 4}]}),
     ];
     bad.iter().map(reported).chain([json!([]), json!("text"), json!(5)]).collect()
 }

@@ -73,7 +73,10 @@ fn malformed() -> impl Iterator<Item = Case> {
     let short = [json!("1"), json!("1.0")].map(lone).map(refused);
     // cnitool finds out after ADD, and before DEL.
     let none = [json!("one"), json!("1.0.0.0"), json!("v1.0.0")].map(lone);
-    let none = none.map(|case| case.because(Reason::Rollback).because(Reason::DelGoesOn));
+    let none = none.map(|case| {
+        let case = case.because(Reason::Rollback).because(Reason::DelGoesOn).steps("status add check del gc");
+        case.because(Reason::StatusVersions).because(Reason::StatusUnspoken)
+    });
     let other_types = [json!(1), json!(null)].map(lone);
     let several = [json!("1.0.0"), json!([1]), json!(["one"]), json!([null]), json!([""]), json!({}), json!(null)];
     let several = several.map(|versions| {
