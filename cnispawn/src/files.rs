@@ -103,13 +103,13 @@ pub fn remove_if_exists(path: &Path) -> Result<(), FileError> {
 /// When it cannot be read.
 pub fn with_extensions(dir: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>, FileError> {
     let mut files = in_dir(dir)?;
-    files.retain(|file| {
-        // As Go sees it: of `.conf`, too, the extension is `.conf`.
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let extension = name.rsplit_once('.').map(|(_, extension)| extension);
-        extension.is_some_and(|extension| extensions.contains(&extension)) && !file.is_dir()
-    });
+    files.retain(|file| extension(file).is_some_and(|extension| extensions.contains(&extension)) && !file.is_dir());
     Ok(files)
+}
+
+/// The extension of a file's name, as Go sees it: that of `.conf`, too, is `conf`.
+pub fn extension(file: &Path) -> Option<&str> {
+    file.file_name()?.to_str()?.rsplit_once('.').map(|(_, extension)| extension)
 }
 
 /// The entries of a directory, in the order of their names; none when there is no such directory.

@@ -45,6 +45,7 @@ pub struct Asked {
     /// What has to come first.
     pub order: Order,
     names_machine: bool,
+    registers: bool,
     /// Whether the container's resolv.conf is the user's affair.
     pub handles_resolv_conf: bool,
 }
@@ -62,23 +63,38 @@ pub fn asked(user: &[OsString]) -> Result<Asked, NspawnError> {
     Ok(Asked {
         order: if late.is_some_and(|option| !no(option)) { Order::ContainerFirst } else { Order::NetworkFirst },
         names_machine: has(&["machine", "M"]),
+        registers: has(&["register", "keep-unit"]),
         handles_resolv_conf: has(&["resolv-conf"]),
     })
 }
 
-/// The arguments for systemd-nspawn: the network namespace, the machine's name unless the user gives another, a file in
-/// place of its resolv.conf, and the user's own.
-pub fn args(name: &Name, netns: &Path, resolv_conf: Option<&Path>, asked: &Asked, user: &[OsString]) -> Vec<OsString> {
+/// What the arguments depend on beside the user's own.
+#[derive(Debug)]
+pub struct Surroundings<'a> {
+    /// The container's network namespace.
+    pub netns: &'a Path,
+    /// A file in place of its resolv.conf.
+    pub resolv_conf: Option<&'a Path>,
+    /// Whether systemd is the host's PID 1.
+    pub systemd: bool,
+}
+
+/// The arguments for systemd-nspawn: ours, and then the user's.
+pub fn args(name: &Name, around: &Surroundings<'_>, asked: &Asked, user: &[OsString]) -> Vec<OsString> {
     let mut args = Vec::new();
     if asked.order == Order::NetworkFirst {
-        args.push(joined("--network-namespace-path=", netns));
+        args.push(joined("--network-namespace-path=", around.netns));
     }
     // With the path alone, CAP_NET_ADMIN is dropped, /proc/sys/net is read-only and /sys is the host's.
     args.push("--private-network".into());
     if !asked.names_machine {
         args.push(format!("--machine={name}").into());
     }
-    if let Some(file) = resolv_conf {
+    if !around.systemd && !asked.registers {
+        // Nobody to register with, nor to ask for a scope: systemd-nspawn would fail.
+        args.extend(["--register=no", "--keep-unit"].map(OsString::from));
+    }
+    if let Some(file) = around.resolv_conf {
         args.push("--resolv-conf=off".into());
         let mut bind = joined("--bind-ro=", file);
         bind.push(":/etc/resolv.conf");
@@ -148,10 +164,15 @@ mod tests {
         user.iter().map(OsString::from).collect()
     }
 
-    fn planned(user: &[&str]) -> Vec<String> {
+    fn planned_on(systemd: bool, resolv_conf: Option<&Path>, user: &[&str]) -> Vec<String> {
         let (name, user) = ("web".parse().expect("a name"), words(user));
-        let args = args(&name, Path::new("/run/netns/web"), None, &asked(&user).expect("works"), &user);
+        let around = Surroundings { netns: Path::new("/run/netns/web"), resolv_conf, systemd };
+        let args = args(&name, &around, &asked(&user).expect("works"), &user);
         args.into_iter().map(|arg| arg.into_string().expect("UTF-8")).collect()
+    }
+
+    fn planned(user: &[&str]) -> Vec<String> {
+        planned_on(true, None, user)
     }
 
     #[test]
@@ -161,10 +182,16 @@ mod tests {
     }
 
     #[test]
+    fn without_systemd_nobody_is_asked_for_anything() {
+        let registers = |user: &[&str]| planned_on(false, None, user).iter().any(|arg| arg == "--register=no");
+        assert!(registers(&["-D", "/srv/web"]));
+        assert!(!registers(&["--register=yes"]) && !registers(&["--keep-unit"]), "the user knows better");
+    }
+
+    #[test]
     fn a_resolv_conf_is_bound_into_the_container() {
-        let asked = asked(&[]).expect("works");
-        let args = args(&"web".parse().expect("a name"), Path::new("/n"), Some(Path::new("/r")), &asked, &[]);
-        assert_eq!(args[3..], words(&["--resolv-conf=off", "--bind-ro=/r:/etc/resolv.conf"]));
+        let args = planned_on(true, Some(Path::new("/r")), &[]);
+        assert_eq!(args[3..], ["--resolv-conf=off", "--bind-ro=/r:/etc/resolv.conf"]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::dirs::Dirs;
 use crate::name::Name;
 use crate::netns;
 use crate::networks::{self, NetworksError};
-use crate::nspawn::{self, Asked, NspawnError};
+use crate::nspawn::{self, Asked, NspawnError, Surroundings};
 use crate::options::NetworkOption;
 
 /// What `cnispawn run` is going to do.
@@ -142,7 +142,10 @@ impl Plan {
 
     /// The arguments for systemd-nspawn.
     pub fn nspawn_args(&self, resolv_conf: Option<&Path>) -> Vec<OsString> {
-        nspawn::args(&self.name, &self.netns, resolv_conf, &self.asked, &self.user)
+        // As sd_booted(3) tells.
+        let systemd = Path::new("/run/systemd/system").is_dir();
+        let around = Surroundings { netns: &self.netns, resolv_conf, systemd };
+        nspawn::args(&self.name, &around, &self.asked, &self.user)
     }
 
     /// What would be run, as lines for a shell. Each plugin after the first gets the result of the one before it, too.

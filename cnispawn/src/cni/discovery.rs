@@ -97,7 +97,7 @@ pub fn find(dir: &Path, name: Option<&str>) -> Result<NetworkList, DiscoveryErro
 }
 
 fn is_list(file: &Path) -> bool {
-    file.extension().is_some_and(|extension| extension == "conflist")
+    files::extension(file).is_some_and(|extension| extension == "conflist")
 }
 
 fn read(file: &Path) -> Result<NetworkList, ConfError> {

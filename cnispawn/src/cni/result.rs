@@ -263,9 +263,12 @@ impl Kind {
     }
 }
 
-/// An address with its prefix length. By std's parser: unlike that of ipnet, it refuses leading zeros, as Go's does.
+/// An address with its prefix length, without leading zeros, as Go takes it; ipnet's own parser is more generous.
 fn parse_network(text: &str) -> Option<IpNet> {
     let (address, prefix_len) = text.split_once('/')?;
+    if prefix_len.len() > 1 && prefix_len.starts_with(['0', '+']) {
+        return None;
+    }
     IpNet::new(address.parse().ok()?, prefix_len.parse().ok()?).ok()
 }
 

@@ -264,10 +264,12 @@ fn what_a_reboot_left_is_undone_by_gc() {
 #[test]
 fn a_dry_run_prints_what_would_be_run_and_changes_nothing() {
     let fixture = Fixture::new(70);
-    let output = succeed(&mut fixture.cnispawn(&["run", "web", "--dry-run", "--", "-D", "/x y", "--boot"]));
+    let output =
+        succeed(&mut fixture.cnispawn(&["run", "web", "--dry-run", "--", "--keep-unit", "-D", "/x y", "--boot"]));
     assert!(output.starts_with("# eth0 in network cs-70\nprintf %s '{"), "{output}");
     assert!(output.contains("CNI_COMMAND=ADD CNI_CONTAINERID=web CNI_NETNS=/run/netns/web"), "{output}");
-    let nspawn = "'--network-namespace-path=/run/netns/web' --private-network '--machine=web' -D '/x y' --boot\n";
+    let nspawn =
+        "'--network-namespace-path=/run/netns/web' --private-network '--machine=web' --keep-unit -D '/x y' --boot\n";
     assert!(output.ends_with(nspawn), "{output}");
     fixture.before.assert_unchanged();
 

@@ -66,9 +66,11 @@ fn exec_gets_nspawns_arguments_and_environment_and_no_descriptor_of_ours() {
         "echo \"$NOTIFY_SOCKET\"; echo \"$@\"; readlink /proc/$$/fd/* | grep -v -e pipe: -e /dev/null -e /exec";
     fixture.write_plugin("exec", &format!("{script}; true"));
     let mut run = fixture.cnispawn(&["run", "web", "--exec"]);
-    run.arg(fixture.path("bin/exec")).args(["--", "-D", "/x y", "--boot"]).env("NOTIFY_SOCKET", "/run/notify");
+    run.arg(fixture.path("bin/exec"))
+        .args(["--", "--keep-unit", "-D", "/x y", "--boot"])
+        .env("NOTIFY_SOCKET", "/run/notify");
     let output = succeed(&mut run);
-    let expected = "--network-namespace-path=/run/netns/web --private-network --machine=web -D /x y --boot";
+    let expected = "--network-namespace-path=/run/netns/web --private-network --machine=web --keep-unit -D /x y --boot";
     assert_eq!(output, format!("/run/notify\n{expected}\n"));
     fixture.assert_clean();
 }

@@ -58,8 +58,8 @@ fn selected() -> impl Iterator<Item = Case> {
         let case = listed(&name, &list, selected, "status add check del gc").because(Reason::StatusVersions);
         let case = if VERSIONS.contains(&selected) { case } else { refused(case).because(Reason::DelGoesOn) };
         let case = if selected >= "1.1.0" { case.because(Reason::ValidAttachments) } else { case };
-        // To 1.0 the plugin says no only when it is executed: "1.0" is 1.0.0, but not to noop.
-        if ["0.10.0", "1.2.0"].contains(&selected) { case.because(Reason::StatusUnspoken) } else { case }
+        // "1.0" is 1.0.0, but not to noop, which compares what is written.
+        if ["0.10.0", "1.0", "1.2.0"].contains(&selected) { case.because(Reason::StatusUnspoken) } else { case }
     })
 }
 
