@@ -67,7 +67,7 @@ pub fn list(dirs: &Dirs) -> Result<NetworkList, BuiltinError> {
     }
     let pool: Ipv4Net = POOL.parse().expect("a constant network");
     let v4 = subnet::free(pool, 24, &subnet::of_host(Some(NAME))?).ok_or(BuiltinError::NoSubnet)?;
-    let text = format!("{:#}\n", conf(v4, has_ipv6().then(local_subnet), &dirs.state_dir.join("ipam")));
+    let text = format!("{:#}\n", conf(v4, may_have_ipv6()?.then(local_subnet), &dirs.state_dir.join("ipam")));
     let list = NetworkList::parse(&text).map_err(not_ours)?;
     files::write_durably(&path, text.as_bytes())?;
     Ok(list)
@@ -127,8 +127,16 @@ fn local_subnet() -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::from(bytes), 64)
 }
 
-fn has_ipv6() -> bool {
-    fs::read_to_string("/proc/sys/net/ipv6/conf/all/disable_ipv6").is_ok_and(|disabled| disabled.trim() == "0")
+/// Whether the network may have IPv6. The bridge plugin turns forwarding on, and a host that forwards believes no router
+/// advertisement any more (`accept_ra`, ip-sysctl.rst): where the kernel has its default route from one, it would lose it.
+fn may_have_ipv6() -> Result<bool, RoutesError> {
+    let sysctl = |name: &str| fs::read_to_string(Path::new("/proc/sys/net/ipv6/conf").join(name)).unwrap_or_default();
+    if sysctl("all/disable_ipv6").trim() != "0" {
+        return Ok(false);
+    }
+    let advertised = subnet::advertised_default_routes()?;
+    let believes = |link: &String| sysctl(&format!("{link}/accept_ra")).trim() == "1";
+    Ok(sysctl("all/forwarding").trim() == "1" || !advertised.iter().any(believes))
 }
 
 #[cfg(test)]

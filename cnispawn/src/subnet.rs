@@ -1,4 +1,4 @@
-//! Choose a subnet that this host has no route to yet: not its own network's, no VPN's, no other bridge's.
+//! What the host's routes say: which subnets are free, not its own network's, no VPN's, no other bridge's.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -18,10 +18,24 @@ pub struct RoutesError(#[source] io::Error);
 /// # Errors
 /// When `ip` is missing or fails.
 pub fn of_host(except: Option<&str>) -> Result<Vec<Ipv4Net>, RoutesError> {
-    let output = ip(&["-json", "-4", "route", "show", "table", "all"]).map_err(RoutesError)?;
-    let routes: Vec<Value> = serde_json::from_str(&output).map_err(|error| RoutesError(error.into()))?;
+    let routes = routes(&["-4", "route", "show", "table", "all"])?;
     let routes = routes.iter().filter(|route| except.is_none_or(|link| route["dev"] != link));
     Ok(routes.filter_map(|route| destination(route["dst"].as_str()?)).collect())
+}
+
+/// The links by which the host has an IPv6 default route that a router has advertised.
+///
+/// # Errors
+/// When `ip` is missing or fails.
+pub fn advertised_default_routes() -> Result<Vec<String>, RoutesError> {
+    let routes = routes(&["-6", "route", "show", "default"])?;
+    let routes = routes.iter().filter(|route| route["protocol"] == "ra");
+    Ok(routes.filter_map(|route| route["dev"].as_str().map(str::to_owned)).collect())
+}
+
+fn routes(args: &[&str]) -> Result<Vec<Value>, RoutesError> {
+    let output = ip(&[&["-json"], args].concat()).map_err(RoutesError)?;
+    serde_json::from_str(&output).map_err(|error| RoutesError(error.into()))
 }
 
 /// The first subnet of `pool` with this prefix length that overlaps none of `taken`.

@@ -217,6 +217,24 @@ fn with_no_configuration_at_all_there_is_a_network() {
 }
 
 #[test]
+fn a_host_that_would_lose_its_advertised_route_gets_no_ipv6() {
+    let fixture = Fixture::without_network(72);
+    neighbour();
+    succeed(Command::new("ip").args("-6 address add 2001:db8::2/64 dev toward nodad".split(' ')));
+    succeed(Command::new("ip").args("-6 route add default via 2001:db8::1 dev toward proto ra".split(' ')));
+    let mut run = fixture.run("web", "ip -brief address show dev eth0");
+    let output = succeed(run.env("NETCONFPATH", fixture.path("bin")));
+    assert!(output.contains("10.202.") && !output.contains("fd"), "{output}");
+    let forwarding = fs::read_to_string("/proc/sys/net/ipv6/conf/all/forwarding").expect("a sysctl");
+    assert_eq!(forwarding.trim(), "0", "router advertisements are still believed");
+    wait_for("the watcher", || fixture.ls().is_empty());
+    remove_neighbour();
+    fs::remove_file(fixture.path("state/cnispawn0.conflist")).expect("there");
+    fs::remove_file(fixture.path("state/cnispawn0.lock")).expect("there");
+    fixture.assert_clean();
+}
+
+#[test]
 fn a_container_that_reboots_keeps_its_network() {
     let fixture = Fixture::new(68);
     let script = "ip -brief -4 address show dev eth0; cat /sys/class/net/eth0/ifindex /sys/class/net/eth0/address";
