@@ -9,6 +9,7 @@ pub mod conf;
 pub mod discovery;
 mod execution;
 pub mod failure;
+mod nesting;
 pub mod plugin;
 pub mod result;
 pub mod version;

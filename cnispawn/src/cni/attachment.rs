@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use serde::de::Error;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use super::nesting;
 
 /// The parameters of ADD, CHECK and DEL beside the network configuration (libcni's `RuntimeConf`). GC and STATUS, which
 /// are about no container, have the default: nothing.
@@ -77,7 +80,11 @@ pub fn parse_capability_args(args: &str) -> Result<Map<String, Value>, Attachmen
     if args.is_empty() {
         return Ok(Map::new());
     }
-    serde_json::from_str(args).map_err(|source| AttachmentError::CapabilityArgs { args: args.to_owned(), source })
+    let parsed = serde_json::from_str(args).and_then(|parsed: Map<_, _>| {
+        let deep = parsed.values().any(nesting::is_too_deep);
+        if deep { Err(serde_json::Error::custom("nested too deep")) } else { Ok(parsed) }
+    });
+    parsed.map_err(|source| AttachmentError::CapabilityArgs { args: args.to_owned(), source })
 }
 
 /// Check a container id by the specification's rule (section 2, CNI_CONTAINERID), since it becomes part of a path.
@@ -113,6 +120,14 @@ mod tests {
         for bad in ["IP", "IP=", "=1", "A=1;", "A=1=2"] {
             assert!(parse_args(bad).expect_err(bad).to_string().contains("KEY=VALUE"));
         }
+    }
+
+    #[test]
+    fn capability_arguments_are_refused_that_would_make_a_record_unreadable() {
+        let deep = |levels: usize| format!(r#"{{"x": {}{}}}"#, "[".repeat(levels), "]".repeat(levels));
+        parse_capability_args(&deep(nesting::MOST)).expect("an object");
+        let error = parse_capability_args(&deep(nesting::MOST + 1)).expect_err("too deep");
+        assert!(crate::error_chain(&error).contains("nested too deep"));
     }
 
     #[test]

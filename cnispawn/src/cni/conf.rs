@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use super::nesting;
 use super::version::{self, VersionError};
 use crate::files::{self, FileError};
 
@@ -39,6 +40,9 @@ pub enum ConfError {
         /// What it should be.
         wanted: &'static str,
     },
+    /// No record could hold it.
+    #[error("a plugin's configuration is nested more than {} levels deep", nesting::MOST)]
+    TooDeep,
     /// The name would not do in a path.
     #[error("network name {name:?} is not valid; begin with a letter or digit and go on with these, '_', '.' and '-'")]
     Name {
@@ -221,6 +225,9 @@ fn no_plugins() -> ConfError {
 }
 
 fn check_plugin(path: &str, plugin: &Value) -> Result<Map<String, Value>, ConfError> {
+    if nesting::is_too_deep(plugin) {
+        return Err(ConfError::TooDeep);
+    }
     let named = plugin["type"].as_str().is_some_and(|name| !name.is_empty());
     let plugin = plugin.as_object().filter(|_| named);
     let plugin = plugin.ok_or_else(|| field(&format!("{path}type"), "the name of a plugin"))?;
@@ -329,6 +336,14 @@ mod tests {
         assert_eq!(list.programs().collect::<Vec<_>>(), ["first", "a", "b"]);
         let inlined = NetworkList::parse(&list.inlined())?;
         assert_eq!(inlined.plugins, list.plugins);
+
+        // Two levels down in the inlined list, which could then not be read: its container would never be undone.
+        fs::write(
+            folder.join("30.conf"),
+            format!(r#"{{"type": "x", "deep": {}{}}}"#, "[".repeat(120), "]".repeat(120)),
+        )?;
+        let error = crate::error_chain(&NetworkList::read(&file).expect_err("too deep"));
+        assert!(error.contains("30.conf holds no plugin: a plugin's configuration is nested more than 100"), "{error}");
 
         fs::write(folder.join("30.conf"), "{}")?;
         let error = crate::error_chain(&NetworkList::read(&file).expect_err("no plugin"));

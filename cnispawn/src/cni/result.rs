@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use serde_json::{Map, Value, json};
 
 use self::check::{check, parse_network};
+use super::nesting;
 use super::version::{self, Version, VersionError};
 
 /// A result that is none, or that has no like in another version.
@@ -22,6 +23,9 @@ pub enum ResultError {
     /// Not an object.
     #[error("it is not a JSON object")]
     NoObject,
+    /// Could not be passed on.
+    #[error("it is nested more than {} levels deep", nesting::MOST)]
+    TooDeep,
     /// Its version is no version.
     #[error(transparent)]
     NoVersion(#[from] VersionError),
@@ -61,6 +65,9 @@ pub fn accept(mut result: Value, conf_version: &str) -> Result<Value, ResultErro
     if object.get("cniVersion").and_then(Value::as_str).is_none_or(str::is_empty) {
         let wanted: Version = conf_version.parse()?;
         object.insert("cniVersion".into(), wanted.to_string().into());
+    }
+    if nesting::is_too_deep(&result) {
+        return Err(ResultError::TooDeep);
     }
     check(&result)?;
     convert(result, conf_version)
@@ -203,6 +210,14 @@ mod tests {
         let accepted = accept(json!({"ips": [{"address": "10.0.0.2/24"}]}), "1.0.0").expect("a result");
         assert_eq!(accepted["cniVersion"], "1.0.0");
         assert_eq!(accept(json!({}), "").expect("a result"), json!({"cniVersion": "0.1.0"}));
+    }
+
+    #[test]
+    fn a_deep_result_is_refused_before_a_cache_file_holds_it_that_cannot_be_read() {
+        let deep = |levels| serde_json::from_str::<Value>(&("[".repeat(levels) + &"]".repeat(levels))).expect("JSON");
+        accept(json!({"x": deep(nesting::MOST - 1)}), "1.0.0").expect("a result");
+        let error = accept(json!({"x": deep(nesting::MOST)}), "1.0.0").expect_err("too deep").to_string();
+        assert!(error.contains("nested more than 100 levels"), "{error}");
     }
 
     #[test]
