@@ -79,10 +79,12 @@ pub fn accept(mut result: Value, conf_version: &str) -> Result<Value, ResultErro
 /// When either version is unknown, or the result has no like there.
 pub fn convert(mut result: Value, to: &str) -> Result<Value, ResultError> {
     let (from, to) = (known(version_of(&result)?)?, known(to.parse()?)?);
+    let object = result.as_object_mut().ok_or(ResultError::NoObject)?;
+    // "1" means 1.0.0, but plugins know versions by their full names only.
+    object.insert("cniVersion".into(), to.to_string().into());
     if from == to {
         return Ok(result);
     }
-    let object = result.as_object_mut().ok_or(ResultError::NoObject)?;
     match (from < version::LISTS, to < version::LISTS) {
         (true, false) => list_addresses(object),
         (false, true) => single_addresses(object, to)?,
@@ -91,7 +93,6 @@ pub fn convert(mut result: Value, to: &str) -> Result<Value, ResultError> {
     if to >= version::LISTS {
         name_families(object, to < version::WITHOUT_FAMILY);
     }
-    object.insert("cniVersion".into(), to.to_string().into());
     Ok(result)
 }
 
@@ -120,6 +121,8 @@ fn list_addresses(object: &mut Map<String, Value>) {
         }
         let address = ip.shift_remove("ip").unwrap_or_default();
         let mut listed = Map::from_iter([("version".to_owned(), json!(family)), ("address".to_owned(), address)]);
+        // What is unknown in one shape must not pass for what the other knows.
+        ip.retain(|key, _| !listed.contains_key(key));
         listed.append(&mut ip);
         ips.push(Value::Object(listed));
     }
@@ -143,6 +146,7 @@ fn single_addresses(object: &mut Map<String, Value>, to: Version) -> Result<(), 
         ip.shift_remove("interface");
         let address = ip.shift_remove("address").unwrap_or_default();
         let mut single = Map::from_iter([("ip".to_owned(), address)]);
+        ip.retain(|key, _| key != "ip" && key != "routes");
         single.append(&mut ip);
         let own: Vec<_> = routes.iter().filter(|route| family(&route["dst"]) == Some(wanted)).cloned().collect();
         if !own.is_empty() {
@@ -210,6 +214,20 @@ mod tests {
         let accepted = accept(json!({"ips": [{"address": "10.0.0.2/24"}]}), "1.0.0").expect("a result");
         assert_eq!(accepted["cniVersion"], "1.0.0");
         assert_eq!(accept(json!({}), "").expect("a result"), json!({"cniVersion": "0.1.0"}));
+    }
+
+    #[test]
+    fn a_short_version_reaches_the_next_plugin_in_full() {
+        assert_eq!(accept(json!({"cniVersion": "1"}), "1.0.0").expect("a result"), json!({"cniVersion": "1.0.0"}));
+    }
+
+    #[test]
+    fn unknown_fields_do_not_replace_the_address_in_another_version() {
+        let listed = json!({"cniVersion": "1.0.0", "ips": [{"address": "10.0.0.2/24", "ip": 7, "routes": 7}]});
+        let single = json!({"cniVersion": "0.2.0", "ip4": {"ip": "10.0.0.2/24"}});
+        assert_eq!(accept(listed, "0.2.0").expect("a result"), single);
+        let single = json!({"cniVersion": "0.2.0", "ip4": {"ip": "10.0.0.2/24", "address": 7, "version": 7}});
+        assert_eq!(accept(single, "1.0.0").expect("a result")["ips"], json!([{"address": "10.0.0.2/24"}]));
     }
 
     #[test]
