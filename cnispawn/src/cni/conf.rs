@@ -323,6 +323,14 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_the_same_in_a_record() -> Result<(), ConfError> {
+        let number = "1.00000000017930813946117488641";
+        let list = NetworkList::parse(&format!(r#"{{"name": "a", "plugins": [{{"type": "x", "n": {number}}}]}}"#))?;
+        assert_eq!(NetworkList::parse(&list.inlined())?.plugins, list.plugins);
+        Ok(())
+    }
+
+    #[test]
     fn plugins_of_the_networks_own_folder_follow_those_of_the_list() -> Result<(), Box<dyn std::error::Error>> {
         let dir = tempfile::tempdir()?;
         let (folder, file) = (dir.path().join("net"), dir.path().join("a.conflist"));
