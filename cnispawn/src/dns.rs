@@ -17,7 +17,8 @@ pub fn resolv_conf<'v>(results: impl IntoIterator<Item = &'v Value>) -> Option<S
     }
     // What a plugin has made up must not become another line.
     let words = |words: &[&str]| words.iter().flat_map(|word| word.split_whitespace()).collect::<Vec<_>>().join(" ");
-    let mut lines: Vec<_> = nameservers.iter().map(|server| format!("nameserver {}\n", words(&[server]))).collect();
+    let servers = nameservers.iter().map(|server| words(&[server])).filter(|server| !server.is_empty());
+    let mut lines: Vec<_> = servers.map(|server| format!("nameserver {server}\n")).collect();
     for (keyword, values) in [("search", search), ("options", options)] {
         let values = words(&values);
         if !values.is_empty() {
@@ -43,7 +44,7 @@ mod tests {
 
     #[test]
     fn nothing_said_is_no_file() {
-        for result in [json!({}), json!({"dns": {}}), json!({"dns": {"nameservers": [], "domain": ""}})] {
+        for result in [json!({}), json!({"dns": {}}), json!({"dns": {"nameservers": ["", " "], "domain": ""}})] {
             assert_eq!(resolv_conf([&result]), None, "{result}");
         }
     }
