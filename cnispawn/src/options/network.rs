@@ -70,7 +70,7 @@ impl FromStr for NetworkOption {
 
 fn is_mac(text: &str) -> bool {
     let bytes: Vec<_> = text.split(':').collect();
-    bytes.len() == 6 && bytes.iter().all(|byte| byte.len() == 2 && u8::from_str_radix(byte, 16).is_ok())
+    bytes.len() == 6 && bytes.iter().all(|byte| byte.len() == 2 && byte.chars().all(|c| c.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]
@@ -95,6 +95,8 @@ mod tests {
             ("a:ip", "\"ip\" is no setting"),
             ("a:ip=10.0.0.9/24", "\"10.0.0.9/24\" is not an IP address"),
             ("a:mac=02:00:00:00:00", "\"02:00:00:00:00\" is not a hardware address"),
+            // u8::from_str_radix takes a sign.
+            ("a:mac=+1:00:00:00:00:01", "\"+1:00:00:00:00:01\" is not a hardware address"),
             ("a:ifname=a/b", "interface name \"a/b\""),
         ] {
             let error = text.parse::<NetworkOption>().expect_err(text).to_string();
