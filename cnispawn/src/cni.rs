@@ -10,6 +10,7 @@ pub mod discovery;
 mod execution;
 pub mod failure;
 mod nesting;
+mod output;
 pub mod plugin;
 pub mod result;
 pub mod version;

@@ -2,47 +2,73 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
-use std::os::fd::AsFd;
+use std::io::{self, Seek, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::process::{pidfd, wait_ended};
+use super::output::{Keep, Output};
+use crate::orphan;
+use crate::process::{end_all, pidfd};
 
-/// How much of a plugin's output is read.
-const OUTPUT_LIMIT: u64 = 8 << 20;
+/// How much of a plugin's standard output is kept: its beginning. No result is longer.
+pub(super) const STDOUT_LIMIT: usize = 1 << 20;
+/// How much of its standard error is kept: its end, for an error.
+const STDERR_LIMIT: usize = 16 << 10;
+/// Set in a plugin's environment and so in that of its children, wherever they go.
+const MARK: &str = "CNISPAWN_EXECUTION";
+/// How long a killed process may take to be gone.
+const KILLED: Duration = Duration::from_secs(20);
 
-/// A running plugin. Its input and output are files in memory: no pipe can fill up, and no grandchild that keeps one
-/// open can hold us.
+/// A running plugin. Its input is a file in memory, which it need not read; its output is read while it runs, and most
+/// of it forgotten when there is too much.
 pub(super) struct Execution {
     child: Child,
-    stdout: File,
-    stderr: File,
+    mark: String,
+    stdout: Output,
+    stderr: Output,
+}
+
+/// An ended plugin.
+pub(super) struct Ended {
+    /// How it ended; `None` when it had to be killed.
+    pub(super) status: Option<ExitStatus>,
+    /// The beginning of its standard output.
+    pub(super) stdout: Vec<u8>,
+    /// The end of its standard error.
+    pub(super) stderr: Vec<u8>,
 }
 
 impl Execution {
     /// Start it with an environment beside our own, and `conf` on its standard input.
     pub(super) fn start(path: &Path, environment: &[(&'static str, OsString)], conf: &Value) -> io::Result<Self> {
-        let (mut stdin, stdout, stderr) = (memory("stdin")?, memory("stdout")?, memory("stderr")?);
+        let mut stdin: File = memfd_create("stdin", MFdFlags::MFD_CLOEXEC)?.into();
         stdin.write_all(conf.to_string().as_bytes())?;
+        let mark = format!("{:016x}", rand::random::<u64>());
         let mut attempts = 0;
         loop {
             stdin.rewind()?;
             let mut command = Command::new(path);
-            command.envs(environment.iter().map(|(name, value)| (OsStr::new(name), value)));
-            command.stdin(stdin.try_clone()?).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
+            command.envs(environment.iter().map(|(name, value)| (OsStr::new(name), value))).env(MARK, &mark);
+            command.stdin(stdin.try_clone()?).stdout(Stdio::piped()).stderr(Stdio::piped());
             // A group of its own, to be killed with its children; and a terminal's ^C ends us, not a plugin midway.
             command.process_group(0);
             match command.spawn() {
-                Ok(child) => return Ok(Execution { child, stdout, stderr }),
+                Ok(mut child) => {
+                    let stdout = output(child.stdout.take(), Keep::Start(STDOUT_LIMIT))?;
+                    let stderr = output(child.stderr.take(), Keep::End(STDERR_LIMIT))?;
+                    return Ok(Execution { child, mark, stdout, stderr });
+                }
                 // ETXTBSY: it is just being installed, or a thread of ours has forked while it was written.
                 Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && attempts < 50 => attempts += 1,
                 Err(error) => return Err(error),
@@ -51,31 +77,59 @@ impl Execution {
         }
     }
 
-    /// How it ended; `None` when it had to be killed.
-    pub(super) fn wait(&mut self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
-        let pid = self.child.id().cast_signed();
-        let ended = wait_ended(pidfd(pid)?.as_fd(), Some(timeout))?;
+    /// Wait for its end, which is not that of its output: a child that it leaves behind may keep that open.
+    pub(super) fn wait(mut self, timeout: Duration) -> io::Result<Ended> {
+        let ended = self.read_until_end(timeout)?;
         if !ended {
-            // Not reaped yet, so the group's number is still its own.
-            killpg(Pid::from_raw(pid), Signal::SIGKILL)?;
+            self.kill()?;
         }
         let status = self.child.wait()?;
-        Ok(Some(status).filter(|status| ended || status.signal().is_none()))
+        self.stdout.read_rest()?;
+        self.stderr.read_rest()?;
+        let status = Some(status).filter(|status| ended || status.signal().is_none());
+        Ok(Ended { status, stdout: self.stdout.kept(), stderr: self.stderr.kept() })
     }
 
-    /// The beginnings of its standard output and standard error.
-    pub(super) fn output(mut self) -> io::Result<(Vec<u8>, Vec<u8>)> {
-        Ok((read_start(&mut self.stdout)?, read_start(&mut self.stderr)?))
+    /// False when `timeout` passed first.
+    fn read_until_end(&mut self, timeout: Duration) -> io::Result<bool> {
+        let (pidfd, deadline) = (pidfd(self.child.id().cast_signed())?, Instant::now() + timeout);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // Rounded up: a rest of less than a millisecond would be none.
+            let left = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+            let pipes = [&self.stdout, &self.stderr].into_iter().filter_map(Output::pipe);
+            let fds = std::iter::once(pidfd.as_fd()).chain(pipes.map(AsFd::as_fd));
+            let mut fds: Vec<_> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+            match poll(&mut fds, left) {
+                Err(nix::Error::EINTR) => continue,
+                polled => polled?,
+            };
+            if fds[0].any().unwrap_or_default() {
+                return Ok(true);
+            }
+            // However much it prints.
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            self.stdout.read_some()?;
+            self.stderr.read_some()?;
+        }
+    }
+
+    fn kill(&self) -> io::Result<()> {
+        // Not reaped yet, so the group's number is still its own.
+        killpg(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGKILL)?;
+        // Children that have left the group, as daemons do, are still known by their environment.
+        let mark = format!("{MARK}={}", self.mark);
+        end_all(|| orphan::with_environment(&[mark.as_bytes()]), Duration::ZERO, KILLED).map(drop)
     }
 }
 
-fn memory(name: &str) -> io::Result<File> {
-    Ok(memfd_create(name, MFdFlags::MFD_CLOEXEC)?.into())
-}
-
-fn read_start(file: &mut File) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.rewind()?;
-    file.take(OUTPUT_LIMIT).read_to_end(&mut bytes)?;
-    Ok(bytes)
+fn output(pipe: Option<impl Into<OwnedFd>>, keep: Keep) -> io::Result<Output> {
+    let pipe = pipe.map(|pipe| File::from(pipe.into()));
+    if let Some(pipe) = &pipe {
+        // Only our end: the plugin's still blocks.
+        fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    }
+    Ok(Output::new(pipe, keep))
 }

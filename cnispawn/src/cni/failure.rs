@@ -110,7 +110,8 @@ pub struct ErrorObject {
 impl fmt::Display for ErrorObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = [self.msg.trim(), self.details.trim()].into_iter().filter(|part| !part.is_empty());
-        write!(f, "{} (code {})", parts.collect::<Vec<_>>().join(": "), self.code)
+        // A page of text at most.
+        write!(f, "{:.4000} (code {})", parts.collect::<Vec<_>>().join(": "), self.code)
     }
 }
 
@@ -124,7 +125,7 @@ pub struct Tail {
 impl fmt::Display for Tail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let skipped = self.stderr.lines().count().saturating_sub(10);
-        self.stderr.lines().skip(skipped).try_for_each(|line| write!(f, "\n  {line}"))?;
+        self.stderr.lines().skip(skipped).try_for_each(|line| write!(f, "\n  {line:.1000}"))?;
         write!(f, "\n  to replay: {}", self.replay)
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::attachment::{Attachment, join_args};
-use super::execution::Execution;
+use super::execution::{Ended, Execution, STDOUT_LIMIT};
 use super::failure::{ErrorObject, PluginError, Tail};
 use super::result::{self, ResultError};
 use super::version;
@@ -102,9 +102,10 @@ impl Plugins {
         tracing::debug!("{replay}");
 
         let broken = |source| PluginError::Execute { path: path.clone(), source };
-        let mut run = Execution::start(&path, &environment, conf).map_err(broken)?;
-        let status = run.wait(Duration::from_secs(self.timeout)).map_err(broken)?;
-        let (stdout, stderr) = run.output().map_err(broken)?;
+        let run = Execution::start(&path, &environment, conf).map_err(broken)?;
+        // A century, where more is asked for: the clock ends somewhere.
+        let timeout = Duration::from_secs(self.timeout.min(u32::MAX.into()));
+        let Ended { status, stdout, stderr } = run.wait(timeout).map_err(broken)?;
         tracing::debug!("{name} {command}: {}", String::from_utf8_lossy(&stdout));
 
         let name = name.to_owned();
@@ -128,7 +129,10 @@ impl Plugins {
     pub fn add(&self, name: &str, attachment: &Attachment, conf: &Value) -> Result<Value, PluginError> {
         let stdout = self.execute(name, Command::Add, attachment, conf)?;
         let version = conf["cniVersion"].as_str().unwrap_or_default();
-        let printed = serde_json::from_slice(&stdout).map_err(|_| ResultError::NoObject);
+        let printed = serde_json::from_slice(&stdout).map_err(|_| match stdout.len() {
+            STDOUT_LIMIT => ResultError::TooLong,
+            _ => ResultError::NoObject,
+        });
         printed.and_then(|printed| result::accept(printed, version)).map_err(|source| {
             let replay = self.replay(name, Command::Add, attachment, conf);
             let stderr = format!("its standard output: {:?}", shown_start(&stdout));
@@ -185,10 +189,10 @@ impl Plugins {
 
 /// The beginning of what a plugin printed, for an error.
 fn shown_start(stdout: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stdout);
-    match text.char_indices().nth(400) {
-        Some((at, _)) => format!("{}... ({} bytes)", &text[..at], stdout.len()),
-        None => text.into_owned(),
+    const SHOWN: usize = 400;
+    match stdout.get(..SHOWN) {
+        Some(start) => format!("{}... ({} bytes)", String::from_utf8_lossy(start), stdout.len()),
+        None => String::from_utf8_lossy(stdout).into_owned(),
     }
 }
 
@@ -265,6 +269,40 @@ mod tests {
     fn a_plugin_that_hangs_is_killed_with_its_children() {
         let text = add("sleep 1000 & wait", 0).expect_err("killed").to_string();
         assert!(text.contains("was killed: ADD took longer than 0 s"), "{text}");
+    }
+
+    #[test]
+    fn a_child_that_has_left_the_group_of_a_hanging_plugin_does_not_survive() -> Result<(), Box<dyn std::error::Error>>
+    {
+        let file = tempfile::NamedTempFile::new()?;
+        // In the background it leads no group, so that setsid needs no fork: $! is the child that stays.
+        let script = format!("setsid sleep 1000 & echo $! > {}; wait", file.path().display());
+        let text = add(&script, 2).expect_err("killed").to_string();
+        assert!(text.contains("was killed"), "{text}");
+        let child = fs::read_to_string(file.path())?.trim().parse::<i32>()?;
+        let environment = fs::read(format!("/proc/{child}/environ")).unwrap_or_default();
+        assert!(!String::from_utf8_lossy(&environment).contains("CNI_COMMAND=ADD"), "{child} runs");
+        Ok(())
+    }
+
+    #[test]
+    fn output_that_is_not_read_does_not_block_and_too_much_of_it_is_not_kept() {
+        let text = add("head -c 3000000 /dev/zero", 60).expect_err("no result").to_string();
+        assert!(text.contains("it is longer than a mebibyte") && text.len() < 4000, "{} bytes", text.len());
+        let text = add("seq 300000 >&2; exit 3", 60).expect_err("fails").to_string();
+        assert!(text.contains("\n  299999\n  300000\n  to replay"), "{text}");
+        let text = add(r#"printf '{"code": 7, "msg": "%0100000d"}' 0; exit 1"#, 60).expect_err("fails").to_string();
+        assert!(text.contains("00 (code 7)") && text.len() < 5000, "{} bytes", text.len());
+    }
+
+    #[test]
+    fn a_child_that_keeps_the_output_open_is_not_waited_for() {
+        add("sleep 20 & echo {}", 10).expect("a result");
+    }
+
+    #[test]
+    fn the_longest_timeout_is_a_number_like_any_other() {
+        add("echo {}", u64::MAX).expect("a result");
     }
 
     #[test]

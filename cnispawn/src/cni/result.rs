@@ -23,6 +23,9 @@ pub enum ResultError {
     /// Not an object.
     #[error("it is not a JSON object")]
     NoObject,
+    /// No result has so much in it.
+    #[error("it is longer than a mebibyte")]
+    TooLong,
     /// Could not be passed on.
     #[error("it is nested more than {} levels deep", nesting::MOST)]
     TooDeep,

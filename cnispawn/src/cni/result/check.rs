@@ -113,5 +113,5 @@ pub(super) fn parse_network(text: &str) -> Option<IpNet> {
 }
 
 fn unlike(field: &str, found: &Value, wanted: &'static str) -> ResultError {
-    ResultError::Field { field: field.to_owned(), found: found.to_string(), wanted }
+    ResultError::Field { field: field.to_owned(), found: format!("{:.100}", found.to_string()), wanted }
 }
