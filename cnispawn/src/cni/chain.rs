@@ -108,9 +108,9 @@ impl Chain<'_> {
     /// Find every plugin, before any is executed.
     ///
     /// # Errors
-    /// When one is missing.
+    /// When one is missing, or would not be executed.
     pub fn check_programs(&self) -> Result<(), ChainError> {
-        self.list.programs().try_for_each(|name| self.plugins.find(name).map(drop)).map_err(self.failed())
+        self.list.programs().try_for_each(|name| self.plugins.check(name)).map_err(self.failed())
     }
 
     /// Add the attachment to the network. Returns the last plugin's result.

@@ -1,11 +1,15 @@
 //! Find a plugin and execute it once (CNI specification, section 2).
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::TypedValueParser;
+use nix::unistd::{AccessFlags, access};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -83,6 +87,16 @@ impl Plugins {
         let named = || dirs().filter(|_| !name.contains('/')).map(|dir| dir.join(name));
         let found = named().find(|path| path.is_file());
         found.ok_or_else(|| PluginError::NotFound { name: name.to_owned(), dirs: self.dirs.clone() })
+    }
+
+    /// Find a plugin, and look whether the kernel would execute it. Found out later, networks would be half-made, and
+    /// this plugin's DEL could be executed no more than its ADD.
+    ///
+    /// # Errors
+    /// When it is missing, or would not be executed.
+    pub fn check(&self, name: &str) -> Result<(), PluginError> {
+        let path = self.find(name)?;
+        check_program(&path).map_err(|source| PluginError::Execute { path, source })
     }
 
     /// Execute a plugin to its end, with `conf` on its standard input. Returns what it printed.
@@ -184,6 +198,25 @@ impl Plugins {
             ("CNI_ARGS", join_args(&attachment.args).into()),
             ("CNI_PATH", path),
         ]
+    }
+}
+
+/// What execve(2) would say of a program's file.
+fn check_program(path: &Path) -> io::Result<()> {
+    access(path, AccessFlags::X_OK)?;
+    let mut start = Vec::new();
+    // The kernel reads no more of a script's first line.
+    File::open(path)?.take(256).read_to_end(&mut start)?;
+    if start.is_empty() {
+        return Err(io::Error::other("it is empty"));
+    }
+    let line = start.strip_prefix(b"#!").and_then(|rest| rest.split(|&byte| byte == b'\n').next());
+    let mut words = line.unwrap_or_default().split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let interpreter = words.next().map(|word| Path::new(OsStr::from_bytes(word)));
+    match interpreter.filter(|interpreter| !interpreter.exists()) {
+        // ENOENT, which would seem to be about the plugin.
+        Some(missing) => Err(io::Error::other(format!("its interpreter {} is missing", missing.display()))),
+        None => Ok(()),
     }
 }
 
@@ -303,6 +336,27 @@ mod tests {
     #[test]
     fn the_longest_timeout_is_a_number_like_any_other() {
         add("echo {}", u64::MAX).expect("a result");
+    }
+
+    #[test]
+    fn what_the_kernel_would_not_execute_is_told_before_it_is_asked_to() -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let plugins = Plugins { dirs: vec![dir.path().to_owned()], timeout: 1 };
+        let path = dir.path().join("x");
+        for (content, mode, why) in [
+            ("#!/bin/sh", 0o755, None),
+            ("\x7fELF", 0o755, None),
+            ("#!/bin/sh", 0o644, Some("Permission denied")),
+            ("", 0o755, Some("it is empty")),
+            ("#! /no/sh -e\nx", 0o755, Some("its interpreter /no/sh is missing")),
+        ] {
+            fs::write(&path, content)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
+            let told = plugins.check("x").err().map(|error| crate::error_chain(&error));
+            assert_eq!(told.is_some(), why.is_some(), "{told:?}");
+            assert!(told.unwrap_or_default().contains(why.unwrap_or_default()), "{content:?}");
+        }
+        Ok(())
     }
 
     #[test]
