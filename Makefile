@@ -9,10 +9,10 @@ VENV := ansible/.venv
 LINT_VENV := target/lint-venv
 # Every file of tests but the end-to-end test.
 INTEGRATION := $(filter-out e2e,$(basename $(notdir $(wildcard tests/tests/*.rs))))
-SCRIPTS := kubeadm-systemd .ci/run hack/setup tests/tests/differential/recorder.sh $(wildcard examples/*.sh)
+SCRIPTS := kubeadm-systemd .ci/run hack/setup hack/fuzz tests/tests/differential/recorder.sh $(wildcard examples/*.sh)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build up down check test unit integration e2e bench install uninstall
+.PHONY: help setup build up down check test unit fuzz integration e2e bench install uninstall
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -38,7 +38,9 @@ down: ## Remove the cluster, and put the host back as it was
 
 check: $(LINT_VENV)/.done ## Check formatting and lints
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path cnispawn/fuzz/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets --locked --quiet -- -D warnings
+	$(CARGO) clippy --manifest-path cnispawn/fuzz/Cargo.toml --target-dir target/fuzz --locked --quiet -- -D warnings
 	shellcheck $(SCRIPTS)
 	$(LINT_VENV)/bin/yamllint --strict .
 	cd ansible && PATH="$(abspath $(LINT_VENV))/bin:$$PATH" ansible-lint --offline --strict
@@ -48,10 +50,14 @@ $(LINT_VENV)/.done: hack/lint-requirements.txt
 	$(LINT_VENV)/bin/pip install --quiet --requirement hack/lint-requirements.txt
 	touch $@
 
-test: setup build check unit integration e2e ## Set up everything, then run all checks and tests
+test: setup build check unit fuzz integration e2e ## Set up everything, then run all checks and tests
 
 unit: ## Run the unit tests
 	$(CARGO) test --locked --workspace --exclude tests
+
+fuzz: setup ## Fuzz what comes from outside, for a bounded number of executions
+	CARGO=$(CARGO) hack/fuzz configuration
+	CARGO=$(CARGO) hack/fuzz plugin_output
 
 integration: setup build ## Run the integration tests (as root)
 	$(CARGO) test --locked --package tests --lib $(addprefix --test ,$(INTEGRATION)) --no-fail-fast -- --test-threads=1

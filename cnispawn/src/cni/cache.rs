@@ -88,9 +88,7 @@ impl Cache {
     pub fn load(&self, network: &str, version: &str, attachment: &Attachment) -> Option<Value> {
         let path = self.results.join(file_name(network, attachment));
         let content = fs::read(&path).ok()?;
-        // Before there was a kind, the file was the result.
-        let result = parse(&content).map(|info| info.result).or_else(|| serde_json::from_slice(&content).ok());
-        readable(&path, result, version)
+        readable(&path, result_in(&content), version)
     }
 
     /// The same; of an ADD that was cut short, the result of the plugins that came through.
@@ -147,6 +145,12 @@ impl Info {
 
 fn is_empty(path: &Path) -> bool {
     path.as_os_str().is_empty()
+}
+
+/// The result in a file of the cache, if there is one.
+pub fn result_in(content: &[u8]) -> Option<Value> {
+    // Before there was a kind, the file was the result.
+    parse(content).map(|info| info.result).or_else(|| serde_json::from_slice(content).ok())
 }
 
 /// A result in version `version`, or a warning.
