@@ -6,6 +6,7 @@ mod cnispawn {
     mod ends;
     mod errors;
     mod fixture;
+    mod hostile;
     mod runs;
     mod verbs;
 }
