@@ -152,7 +152,7 @@ pub fn undo(dirs: &Dirs, record: &Record) -> Result<(), HealError> {
 fn end_processes(record: &Record) -> Result<(), HealError> {
     let name = || record.name.clone();
     let unread = |source| HealError::Processes { name: name(), source };
-    let plugins = || orphan::plugins(record.name.as_str(), &record.netns);
+    let plugins = || orphan::plugins(record.name.as_str(), &record.netns, None);
     let mut pids = end_all(plugins, PLUGIN_GRACE, KILLED).map_err(unread)?;
     pids.extend(end_all(|| netns::processes(&record.netns), Duration::ZERO, KILLED).map_err(unread)?);
     if pids.is_empty() { Ok(()) } else { Err(HealError::Unkillable { name: name(), pids }) }

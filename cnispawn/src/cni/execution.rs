@@ -17,6 +17,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use super::attachment::Attachment;
 use super::output::{Keep, Output};
 use crate::orphan;
 use crate::process::{end_all, pidfd};
@@ -25,8 +26,6 @@ use crate::process::{end_all, pidfd};
 pub(super) const STDOUT_LIMIT: usize = 1 << 20;
 /// How much of its standard error is kept: its end, for an error.
 const STDERR_LIMIT: usize = 16 << 10;
-/// Set in a plugin's environment and so in that of its children, wherever they go.
-const MARK: &str = "CNISPAWN_EXECUTION";
 /// How long a killed process may take to be gone.
 const KILLED: Duration = Duration::from_secs(20);
 
@@ -34,7 +33,6 @@ const KILLED: Duration = Duration::from_secs(20);
 /// of it forgotten when there is too much.
 pub(super) struct Execution {
     child: Child,
-    mark: String,
     stdout: Output,
     stderr: Output,
 }
@@ -54,12 +52,11 @@ impl Execution {
     pub(super) fn start(path: &Path, environment: &[(&'static str, OsString)], conf: &Value) -> io::Result<Self> {
         let mut stdin: File = memfd_create("stdin", MFdFlags::MFD_CLOEXEC)?.into();
         stdin.write_all(conf.to_string().as_bytes())?;
-        let mark = format!("{:016x}", rand::random::<u64>());
         let mut attempts = 0;
         loop {
             stdin.rewind()?;
             let mut command = Command::new(path);
-            command.envs(environment.iter().map(|(name, value)| (OsStr::new(name), value))).env(MARK, &mark);
+            command.envs(environment.iter().map(|(name, value)| (OsStr::new(name), value)));
             command.stdin(stdin.try_clone()?).stdout(Stdio::piped()).stderr(Stdio::piped());
             // A group of its own, to be killed with its children; and a terminal's ^C ends us, not a plugin midway.
             command.process_group(0);
@@ -67,7 +64,7 @@ impl Execution {
                 Ok(mut child) => {
                     let stdout = output(child.stdout.take(), Keep::Start(STDOUT_LIMIT))?;
                     let stderr = output(child.stderr.take(), Keep::End(STDERR_LIMIT))?;
-                    return Ok(Execution { child, mark, stdout, stderr });
+                    return Ok(Execution { child, stdout, stderr });
                 }
                 // ETXTBSY: it is just being installed, or a thread of ours has forked while it was written.
                 Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && attempts < 50 => attempts += 1,
@@ -77,11 +74,12 @@ impl Execution {
         }
     }
 
-    /// Wait for its end, which is not that of its output: a child that it leaves behind may keep that open.
-    pub(super) fn wait(mut self, timeout: Duration) -> io::Result<Ended> {
+    /// Wait for its end, which is not that of its output: a child that it leaves behind may keep that open. When it takes
+    /// too long, all processes that work on the attachment are ended.
+    pub(super) fn wait(mut self, timeout: Duration, attachment: &Attachment) -> io::Result<Ended> {
         let ended = self.read_until_end(timeout)?;
         if !ended {
-            self.kill()?;
+            self.kill(attachment)?;
         }
         let status = self.child.wait()?;
         self.stdout.read_rest()?;
@@ -116,12 +114,15 @@ impl Execution {
         }
     }
 
-    fn kill(&self) -> io::Result<()> {
+    fn kill(&self, attachment: &Attachment) -> io::Result<()> {
         // Not reaped yet, so the group's number is still its own.
         killpg(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGKILL)?;
+        let Attachment { container_id, netns, if_name, .. } = attachment;
+        if container_id.is_empty() {
+            return Ok(());
+        }
         // Children that have left the group, as daemons do, are still known by their environment.
-        let mark = format!("{MARK}={}", self.mark);
-        end_all(|| orphan::with_environment(&[mark.as_bytes()]), Duration::ZERO, KILLED).map(drop)
+        end_all(|| orphan::plugins(container_id, netns, Some(if_name)), Duration::ZERO, KILLED).map(drop)
     }
 }
 

@@ -119,7 +119,7 @@ impl Plugins {
         let run = Execution::start(&path, &environment, conf).map_err(broken)?;
         // A century, where more is asked for: the clock ends somewhere.
         let timeout = Duration::from_secs(self.timeout.min(u32::MAX.into()));
-        let Ended { status, stdout, stderr } = run.wait(timeout).map_err(broken)?;
+        let Ended { status, stdout, stderr } = run.wait(timeout, attachment).map_err(broken)?;
         tracing::debug!("{name} {command}: {}", String::from_utf8_lossy(&stdout));
 
         let name = name.to_owned();

@@ -46,8 +46,9 @@ fn unusable() -> impl Iterator<Item = Case> {
         plugins[place]["type"] = plugin.into();
         Case::new(format!("plugin {place} is {name}"), "1.0.0", &plugins, "add check del")
     };
-    let missing = [("missing", "nowhere"), ("a folder", "folder"), ("a path", "../bin/one")];
-    let missing = missing.into_iter().flat_map(move |(name, plugin)| {
+    let unusable =
+        [("missing", "nowhere"), ("a folder", "folder"), ("a path", "../bin/one"), ("not executable", "plain")];
+    let unusable = unusable.into_iter().flat_map(move |(name, plugin)| {
         (0..3).map(move |place| match (case(name, plugin, place), place) {
             (case, 0) => case,
             (case, _) => case
@@ -56,8 +57,9 @@ fn unusable() -> impl Iterator<Item = Case> {
                 .instead(Reason::FirstFind, |case| case.steps("refused check del")),
         })
     });
-    let not_executable = (0..3).map(move |place| {
-        let case = case("not executable", "plain", place).steps("add check del del");
+    // What the kernel alone can tell.
+    let no_program = (0..3).map(move |place| {
+        let case = case("no program", "garbage", place).steps("add check del del");
         let reasons: &[Reason] = match place {
             0 => &[Reason::Rollback],
             1 => &[Reason::Rollback, Reason::UnaddedCheck, Reason::PartialResult, Reason::DelGoesOn],
@@ -66,7 +68,7 @@ fn unusable() -> impl Iterator<Item = Case> {
         };
         reasons.iter().fold(case, |case, &reason| case.because(reason))
     });
-    missing.chain(not_executable)
+    unusable.chain(no_program)
 }
 
 /// What follows from a failure: cnitool leaves it at that.

@@ -1,7 +1,7 @@
 //! A host on which a case runs, with one tool and then with the other, each time as if nothing had been before.
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -101,6 +101,8 @@ impl<'p> Host<'p> {
             symlink(&self.programs.recorder, self.path("bin").join(plugin)).expect("linked");
         }
         fs::write(self.path("bin/plain"), "not executable").expect("written");
+        fs::write(self.path("bin/garbage"), "no program").expect("written");
+        fs::set_permissions(self.path("bin/garbage"), Permissions::from_mode(0o755)).expect("executable");
         fs::create_dir(self.path("bin/folder")).expect("created");
         fs::write(self.path("log/0.stdin"), "").expect("written");
         for (name, text) in &case.files {

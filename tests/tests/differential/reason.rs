@@ -31,7 +31,10 @@ pub(crate) enum Reason {
 /// All of them, with what sides with us.
 pub(crate) const REASONS: [(Reason, &str); 23] = [
     (Reason::Rollback, "section 3, Lifecycle: \"A delete must still be executed even if the add fails\""),
-    (Reason::FirstFind, "section 3, Adding: a missing program \"is an error\", told before another has made anything"),
+    (
+        Reason::FirstFind,
+        "section 3, Adding: a missing or unusable program \"is an error\", told before another has made anything",
+    ),
     (
         Reason::Netns,
         "section 3, Lifecycle: the runtime \"must create a new network namespace\" before it invokes a plugin",
