@@ -90,9 +90,9 @@ impl HostState {
     /// Wait until the host is as it was: what is undone in the background takes a moment.
     ///
     /// # Panics
-    /// With the differences, when it is not after a minute.
+    /// With the differences, when it is not after three minutes.
     pub fn wait_unchanged(&self) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(180);
         while Instant::now() < deadline {
             if self.difference(&self.recapture()).is_empty() {
                 return;

@@ -1,12 +1,14 @@
 //! What the integration tests share: the binaries under test, and a picture of the host before and after.
 
 pub mod binary;
+pub mod fixture;
 pub mod generated;
 pub mod host;
 pub mod isolate;
 pub mod node;
 
 pub use binary::bin;
+pub use fixture::Fixture;
 pub use host::HostState;
 pub use isolate::isolate;
 pub use node::Nodes;

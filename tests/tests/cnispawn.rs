@@ -5,7 +5,6 @@ mod cnispawn {
     mod containers;
     mod ends;
     mod errors;
-    mod fixture;
     mod hostile;
     mod runs;
     mod verbs;

@@ -7,8 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-
-use super::fixture::{Container, Fixture, bridge, fail, succeed, wait_for};
+use tests::fixture::{Container, Fixture, bridge, fail, succeed, wait_for};
 
 /// A server that answers every connection with one line; perl is part of every Debian.
 const SERVER: &str = r#"exec perl -MIO::Socket::INET -e '
@@ -18,27 +17,17 @@ const SERVER: &str = r#"exec perl -MIO::Socket::INET -e '
 /// What a container needs to own, for a user namespace: a root that may be written to.
 const IN_USER_NAMESPACE: &[&str] = &["--private-users=pick", "--private-users-ownership=chown"];
 
-impl Fixture {
-    /// Two networks: `cs-N` with published ports, and `other-N`.
-    fn two_networks(n: u8) -> Self {
-        let fixture = Fixture::without_network(n);
-        let portmap = json!({"type": "portmap", "capabilities": {"portMappings": true}});
-        fixture.write_conf(&json!([bridge(n, 24, fixture.path("ipam")), portmap]));
-        let mut other = bridge(n + 100, 24, fixture.path("ipam"));
-        // The first network's default route is enough.
-        other["ipam"].as_object_mut().expect("an object").remove("routes");
-        let list = json!({"cniVersion": "1.0.0", "name": format!("other-{n}"), "plugins": [other]});
-        fs::write(fixture.path("net.d/60-other.conflist"), list.to_string()).expect("written");
-        fixture
-    }
-
-    /// `cnispawn run web OPTIONS` of a script, with arguments for systemd-nspawn.
-    fn run_with(&self, options: &[&str], nspawn: &[&str], script: &str) -> Command {
-        let mut run = self.cnispawn(&[&["run", "web"], options].concat());
-        run.args(["--", "--quiet", "--register=no", "--keep-unit", "--as-pid2", "--pipe", "--bind-ro=/usr"]);
-        run.args(nspawn).arg("-D").arg(self.path("root")).args(["/bin/bash", "-c", script]);
-        run
-    }
+/// Two networks: `cs-N` with published ports, and `other-N`.
+fn two_networks(n: u8) -> Fixture {
+    let fixture = Fixture::without_network(n);
+    let portmap = json!({"type": "portmap", "capabilities": {"portMappings": true}});
+    fixture.write_conf(&json!([bridge(n, 24, fixture.path("ipam")), portmap]));
+    let mut other = bridge(n + 100, 24, fixture.path("ipam"));
+    // The first network's default route is enough.
+    other["ipam"].as_object_mut().expect("an object").remove("routes");
+    let list = json!({"cniVersion": "1.0.0", "name": format!("other-{n}"), "plugins": [other]});
+    fs::write(fixture.path("net.d/60-other.conflist"), list.to_string()).expect("written");
+    fixture
 }
 
 fn started(mut run: Command) -> Container {
@@ -80,10 +69,10 @@ fn asked_by_neighbour(address: &str) -> String {
 
 /// Two networks and a published port, reached from a second network namespace.
 fn two_networks_and_a_port(n: u8, nspawn: &[&str]) {
-    let fixture = Fixture::two_networks(n);
+    let fixture = two_networks(n);
     neighbour();
     let networks = ["--network", &format!("cs-{n}"), "--network", &format!("other-{n}"), "--publish", "8080:80/tcp"];
-    let mut web = started(fixture.run_with(&networks, nspawn, SERVER));
+    let mut web = started(fixture.run_with("web", &networks, nspawn, SERVER));
     assert_eq!(asked_by_neighbour("192.0.2.1/8080"), "hello\n");
     let rows = fixture.ls();
     assert_eq!(rows[0]["networks"], json!([format!("cs-{n}"), format!("other-{n}")]));
@@ -113,7 +102,7 @@ fn a_container_in_a_user_namespace_has_its_network_from_its_first_instruction() 
     let fixture = Fixture::new(62);
     for _ in 0..5 {
         let script = "cat /proc/self/uid_map; ip -brief -4 address show dev eth0";
-        let output = succeed(&mut fixture.run_with(&[], IN_USER_NAMESPACE, script));
+        let output = succeed(&mut fixture.run_with("web", &[], IN_USER_NAMESPACE, script));
         assert!(!output.trim_start().starts_with("0          0"), "mapped elsewhere: {output}");
         assert!(output.contains("10.201.62."), "{output}");
         fixture.assert_clean();
@@ -126,7 +115,7 @@ fn a_container_in_a_user_namespace_that_cannot_be_attached_does_not_run() {
     fixture
         .write_plugin("fails", "[ $CNI_COMMAND = ADD ] || exit 0; echo '{\"code\": 100, \"msg\": \"rain\"}'; exit 1");
     fixture.write_conf(&json!([bridge(63, 24, fixture.path("ipam")), {"type": "fails"}]));
-    let output = fixture.run_with(&[], IN_USER_NAMESPACE, "echo ran").output().expect("runs");
+    let output = fixture.run_with("web", &[], IN_USER_NAMESPACE, "echo ran").output().expect("runs");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
     assert!(
@@ -146,7 +135,7 @@ fn fixed_addresses_and_hardware_addresses_by_capability_and_by_arguments() {
     let script = "ip -brief address show dev eth0; cat /sys/class/net/eth0/address";
     for (network, address) in [("cs-64", "10.201.64.77"), ("capable", "10.201.164.77")] {
         let option = format!("{network}:ip={address},mac=02:00:00:00:00:4d");
-        let output = succeed(&mut fixture.run_with(&["--network", &option], &["--read-only"], script));
+        let output = succeed(&mut fixture.run_with("web", &["--network", &option], &["--read-only"], script));
         assert!(output.contains(&format!("{address}/24")) && output.ends_with("02:00:00:00:00:4d\n"), "{output}");
         fixture.assert_clean();
     }
@@ -158,7 +147,7 @@ fn bandwidth_is_limited_in_both_directions() {
     let bandwidth = json!({"type": "bandwidth", "capabilities": {"bandwidth": true}});
     fixture.write_conf(&json!([bridge(65, 24, fixture.path("ipam")), bandwidth]));
     let options = ["--bandwidth", "ingress=8M,egress=4M"];
-    let mut web = started(fixture.run_with(&options, &["--read-only"], "echo up; exec sleep 1000"));
+    let mut web = started(fixture.run_with("web", &options, &["--read-only"], "echo up; exec sleep 1000"));
     let limits = succeed(Command::new("tc").args(["qdisc", "show"]));
     assert!(limits.contains("tbf") && limits.contains("rate 8Mbit") && limits.contains("rate 4Mbit"), "{limits}");
     web.kill();
@@ -179,11 +168,11 @@ fn the_networks_nameservers_are_the_containers() {
     fs::write(fixture.path("root/etc/resolv.conf"), "nameserver 198.51.100.1\n").expect("written");
     let expected = "nameserver 192.0.2.53\nsearch a.example\n";
     for nspawn in [&["--read-only"][..], IN_USER_NAMESPACE] {
-        let output = succeed(&mut fixture.run_with(&[], nspawn, "cat /etc/resolv.conf"));
+        let output = succeed(&mut fixture.run_with("web", &[], nspawn, "cat /etc/resolv.conf"));
         assert_eq!(output, expected, "{nspawn:?}");
         fixture.assert_clean();
     }
-    let own = succeed(&mut fixture.run_with(&[], &["--read-only", "--resolv-conf=off"], "cat /etc/resolv.conf"));
+    let own = succeed(&mut fixture.run_with("web", &[], &["--read-only", "--resolv-conf=off"], "cat /etc/resolv.conf"));
     assert_eq!(own, "nameserver 198.51.100.1\n", "who says --resolv-conf means it");
     fixture.assert_clean();
 }
@@ -301,16 +290,16 @@ fn a_dry_run_prints_what_would_be_run_and_changes_nothing() {
 
 #[test]
 fn a_published_port_has_an_address_of_its_own() {
-    let fixture = Fixture::two_networks(71);
+    let fixture = two_networks(71);
     neighbour();
     succeed(Command::new("ip").args(["address", "add", "192.0.2.9/24", "dev", "toward"]));
-    let mut web = started(fixture.run_with(&["--publish", "192.0.2.9:8080:80"], &["--read-only"], SERVER));
+    let mut web = started(fixture.run_with("web", &["--publish", "192.0.2.9:8080:80"], &["--read-only"], SERVER));
     assert_eq!(asked_by_neighbour("192.0.2.9/8080"), "hello\n");
     let elsewhere: SocketAddr = "192.0.2.1:8080".parse().expect("an address");
     TcpStream::connect_timeout(&elsewhere, Duration::from_secs(5)).expect_err("not published there");
     web.kill();
     remove_neighbour();
     fixture.assert_clean();
-    let error = fail(&mut fixture.run_with(&["--network", "other-71", "--publish", "80:80"], &[], "true"), 1);
+    let error = fail(&mut fixture.run_with("web", &["--network", "other-71", "--publish", "80:80"], &[], "true"), 1);
     assert!(error.contains("which other-71 has not"), "{error}");
 }

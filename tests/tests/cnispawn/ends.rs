@@ -5,8 +5,7 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
-
-use super::fixture::{Container, Fixture, bridge, fail, in_netns, is_alive, processes, succeed, wait_for};
+use tests::fixture::{Container, Fixture, bridge, fail, in_netns, is_alive, processes, succeed, wait_for};
 
 fn signal(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).expect("it runs");

@@ -5,8 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use serde_json::json;
-
-use super::fixture::{Fixture, bridge, fail, install, succeed};
+use tests::fixture::{Fixture, bridge, fail, install, succeed};
 
 #[test]
 fn a_failed_add_of_the_second_plugin_is_rolled_back() {

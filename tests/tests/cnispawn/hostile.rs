@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::fixture::{Fixture, bridge, fail, processes, succeed};
+use tests::fixture::{Fixture, bridge, fail, processes, succeed};
 
 const RESULT: &str = r#"{"cniVersion": "1.0.0", "ips": []}"#;
 

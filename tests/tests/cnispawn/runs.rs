@@ -7,8 +7,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use serde_json::{Value, json};
-
-use super::fixture::{Fixture, bridge, fail, succeed, wait_for};
+use tests::fixture::{Fixture, bridge, fail, succeed, wait_for};
 
 #[test]
 fn a_container_reaches_its_gateway_and_leaves_nothing() {

@@ -5,8 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use serde_json::{Value, json};
-
-use super::fixture::{Fixture, bridge, fail, succeed};
+use tests::fixture::{Fixture, bridge, fail, succeed};
 
 #[test]
 fn add_check_and_del_in_a_namespace_of_the_users() {

@@ -11,27 +11,39 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use tests::HostState;
+
+use crate::HostState;
 
 /// Where Debian and the plugins' own releases put them.
 const PLUGIN_DIRS: &str = "/opt/cni/bin:/usr/lib/cni:/usr/libexec/cni";
 
-pub(super) struct Fixture {
-    pub(super) dir: tempfile::TempDir,
-    pub(super) before: HostState,
-    pub(super) net: String,
+/// A host of its own with what `cnispawn` needs.
+pub struct Fixture {
+    /// Holds all its files.
+    pub dir: tempfile::TempDir,
+    /// The host as it was.
+    pub before: HostState,
+    /// The network's name.
+    pub net: String,
 }
 
 impl Fixture {
     /// A host with one network, `10.201.N.0/24` on the bridge `cs-N`.
-    pub(super) fn new(n: u8) -> Self {
+    ///
+    /// # Panics
+    /// As [`Fixture::without_network`].
+    pub fn new(n: u8) -> Self {
         let fixture = Self::without_network(n);
         fixture.write_conf(&json!([bridge(n, 24, fixture.path("ipam"))]));
         fixture
     }
 
-    pub(super) fn without_network(n: u8) -> Self {
-        tests::isolate();
+    /// A host without a network; the calling thread belongs to it from now on.
+    ///
+    /// # Panics
+    /// When something is missing that the tests need.
+    pub fn without_network(n: u8) -> Self {
+        crate::isolate();
         let dir = tempfile::tempdir().expect("a temporary directory");
         for name in ["net.d", "bin", "ipam", "root"] {
             fs::create_dir(dir.path().join(name)).expect("created");
@@ -42,24 +54,33 @@ impl Fixture {
         Fixture { dir, before, net: format!("cs-{n}") }
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    /// The path of one of its files.
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub(super) fn write_conf(&self, plugins: &Value) {
+    /// Write the network's configuration: its plugins.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn write_conf(&self, plugins: &Value) {
         let list = json!({"cniVersion": "1.0.0", "name": self.net, "plugins": plugins});
         fs::write(self.path("net.d/50-test.conflist"), list.to_string()).expect("written");
     }
 
     /// A plugin of our own: a shell script.
-    pub(super) fn write_plugin(&self, name: &str, script: &str) {
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn write_plugin(&self, name: &str, script: &str) {
         let text = self.path("script");
         fs::write(&text, format!("#!/bin/sh\n{script}\n")).expect("written");
         install(&text, &self.path("bin").join(name));
     }
 
-    pub(super) fn cnispawn(&self, args: &[&str]) -> Command {
-        let mut cnispawn = Command::new(tests::bin("cnispawn"));
+    /// `cnispawn` with its directories here, and nothing of the environment.
+    pub fn cnispawn(&self, args: &[&str]) -> Command {
+        let mut cnispawn = Command::new(crate::bin("cnispawn"));
         cnispawn.args(args).stdin(Stdio::null());
         for variable in ["CNI_ARGS", "CNI_IFNAME", "CAP_ARGS", "CNISPAWN_EXEC", "CNISPAWN_LOG"] {
             cnispawn.env_remove(variable);
@@ -73,19 +94,24 @@ impl Fixture {
     }
 
     /// `cnispawn run NAME` of a shell script in a container, with the host's own programs.
-    pub(super) fn run(&self, name: &str, script: &str) -> Command {
-        let mut run = self.cnispawn(&["run", name, "--", "--quiet", "--register=no", "--keep-unit", "--as-pid2"]);
+    pub fn run(&self, name: &str, script: &str) -> Command {
         // Read-only: systemd-nspawn would lock the directory against a second container.
-        run.args(["--pipe", "--read-only", "--bind-ro=/usr"]).arg("-D").arg(self.path("root")).args([
-            "/bin/bash",
-            "-c",
-            script,
-        ]);
+        self.run_with(name, &[], &["--read-only"], script)
+    }
+
+    /// The same with options for `run`, and with arguments for systemd-nspawn.
+    pub fn run_with(&self, name: &str, options: &[&str], nspawn: &[&str], script: &str) -> Command {
+        let mut run = self.cnispawn(&[&["run", name], options].concat());
+        run.args(["--", "--quiet", "--register=no", "--keep-unit", "--as-pid2", "--pipe", "--bind-ro=/usr"]);
+        run.args(nspawn).arg("-D").arg(self.path("root")).args(["/bin/bash", "-c", script]);
         run
     }
 
     /// Start a container that sleeps, and wait until it is up.
-    pub(super) fn start(&self, name: &str) -> Container {
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn start(&self, name: &str) -> Container {
         let mut run = self.run(name, "echo up; exec sleep 1000");
         let mut child = run.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("cnispawn runs");
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
@@ -95,42 +121,59 @@ impl Fixture {
         Container { child, name: name.to_owned() }
     }
 
-    pub(super) fn ls(&self) -> Vec<Value> {
+    /// What `cnispawn ls --json` prints.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn ls(&self) -> Vec<Value> {
         let output = succeed(&mut self.cnispawn(&["ls", "--json"]));
         output.lines().map(|line| serde_json::from_str(line).expect("JSON Lines")).collect()
     }
 
     /// Assert that nothing is left, now or soon.
-    pub(super) fn assert_clean(&self) {
+    ///
+    /// # Panics
+    /// When something is.
+    pub fn assert_clean(&self) {
         self.before.wait_unchanged();
         assert_eq!(self.ls(), Vec::<Value>::new());
     }
 }
 
 /// A running container, and the process that was started as cnispawn.
-pub(super) struct Container {
-    pub(super) child: Child,
-    pub(super) name: String,
+pub struct Container {
+    /// The process.
+    pub child: Child,
+    /// Its name.
+    pub name: String,
 }
 
 impl Container {
-    pub(super) fn pid(&self) -> i32 {
+    /// The process's id.
+    pub fn pid(&self) -> i32 {
         self.child.id().cast_signed()
     }
 
-    pub(super) fn kill(&mut self) {
+    /// Kill the process, and reap it.
+    ///
+    /// # Panics
+    /// When it has ended by itself.
+    pub fn kill(&mut self) {
         kill(Pid::from_raw(self.pid()), Signal::SIGKILL).expect("it runs");
         self.child.wait().expect("reaped");
     }
 
     /// The processes of the container itself, which outlive systemd-nspawn when it is killed.
-    pub(super) fn payload(&self) -> Vec<i32> {
+    ///
+    /// # Panics
+    /// When they cannot be listed.
+    pub fn payload(&self) -> Vec<i32> {
         in_netns(&self.name)
     }
 }
 
 /// A bridge with host-local's addresses and masquerading, as container runtimes configure theirs.
-pub(super) fn bridge(n: u8, prefix: u8, ipam: PathBuf) -> Value {
+pub fn bridge(n: u8, prefix: u8, ipam: PathBuf) -> Value {
     json!({
         "type": "bridge", "bridge": format!("cs-{n}"), "isGateway": true, "ipMasq": true,
         "ipam": {
@@ -142,7 +185,10 @@ pub(super) fn bridge(n: u8, prefix: u8, ipam: PathBuf) -> Value {
 
 /// Copy to an executable file, by another process: had we written it ourselves, a test that forks at that moment would
 /// inherit the descriptor, and the execution would fail with ETXTBSY.
-pub(super) fn install(from: &Path, to: &Path) {
+///
+/// # Panics
+/// When that fails.
+pub fn install(from: &Path, to: &Path) {
     succeed(Command::new("install").args(["-m", "755"]).args([from, to]));
 }
 
@@ -157,13 +203,19 @@ fn make_root(root: &Path) {
 }
 
 /// The processes in a network namespace of `ip netns`.
-pub(super) fn in_netns(name: &str) -> Vec<i32> {
+///
+/// # Panics
+/// When they cannot be listed.
+pub fn in_netns(name: &str) -> Vec<i32> {
     let output = succeed(Command::new("ip").args(["netns", "pids", name]));
     output.lines().filter_map(|line| line.trim().parse().ok()).collect()
 }
 
 /// The processes whose command line has all the `words`.
-pub(super) fn processes(words: &[&str]) -> Vec<i32> {
+///
+/// # Panics
+/// When /proc cannot be read.
+pub fn processes(words: &[&str]) -> Vec<i32> {
     let pids = fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     pids.filter(|pid: &i32| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -173,28 +225,39 @@ pub(super) fn processes(words: &[&str]) -> Vec<i32> {
     .collect()
 }
 
-pub(super) fn is_alive(pid: i32) -> bool {
+/// Whether a process runs; a zombie does not.
+pub fn is_alive(pid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
-pub(super) fn wait_for(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+/// Wait until something is so.
+///
+/// # Panics
+/// When it is not after three minutes.
+pub fn wait_for(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(180);
     while !condition() {
-        assert!(Instant::now() < deadline, "waited a minute for {what}");
+        assert!(Instant::now() < deadline, "waited three minutes for {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }
 
 /// Run to the end; what it printed.
-pub(super) fn succeed(command: &mut Command) -> String {
+///
+/// # Panics
+/// When it fails.
+pub fn succeed(command: &mut Command) -> String {
     let output = command.output().expect("runs");
     assert!(output.status.success(), "{command:?}: {}\n{}", output.status, text(&output.stderr));
     text(&output.stdout)
 }
 
 /// Run to a failure with this exit status, one error on standard error and nothing on standard output.
-pub(super) fn fail(command: &mut Command, code: i32) -> String {
+///
+/// # Panics
+/// When it ends otherwise.
+pub fn fail(command: &mut Command, code: i32) -> String {
     let Output { status, stdout, stderr } = command.output().expect("runs");
     let stderr = text(&stderr);
     assert_eq!(status.code(), Some(code), "{command:?}: {stderr}");
