@@ -27,7 +27,12 @@ impl Dirs {
 
     /// The lock of a container, held while it is being set up, while it is watched, and while it is being undone.
     pub fn container_lock(&self, name: &Name) -> PathBuf {
-        self.run_dir.join("containers").join(format!("{name}.lock"))
+        self.run_containers().join(format!("{name}.lock"))
+    }
+
+    /// The directory of the containers' locks and other files.
+    pub fn run_containers(&self) -> PathBuf {
+        self.run_dir.join("containers")
     }
 
     /// The lock of a network: shared for ADD and DEL, exclusive for GC and to delete its bridges.
@@ -57,11 +62,11 @@ impl Dirs {
 
     /// A container's /etc/resolv.conf, where its networks name nameservers.
     pub fn resolv_conf(&self, name: &Name) -> PathBuf {
-        self.run_dir.join("containers").join(format!("{name}.resolv.conf"))
+        self.run_containers().join(format!("{name}.resolv.conf"))
     }
 
     /// What a container's watcher has to say; gone when there was nothing.
     pub fn watcher_log(&self, name: &Name) -> PathBuf {
-        self.run_dir.join("containers").join(format!("{name}.log"))
+        self.run_containers().join(format!("{name}.log"))
     }
 }

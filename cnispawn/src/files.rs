@@ -1,11 +1,15 @@
 //! Files that are whole or absent, and whose errors name them.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
+
+/// How many random characters end the name of a file that is being written.
+const UNFINISHED_RANDOM: usize = 6;
 
 /// The file system refused.
 #[derive(Debug, thiserror::Error)]
@@ -63,14 +67,24 @@ pub fn write_for_all(path: &Path, content: &[u8]) -> Result<(), FileError> {
 fn write_beside(path: &Path, content: &[u8]) -> Result<NamedTempFile, FileError> {
     let dir = parent(path);
     create_private_dir(dir)?;
-    // Hidden, so that a listing of the directory never sees a half-written file.
-    let mut file = tempfile::Builder::new().prefix(".").tempfile_in(dir).map_err(FileError::of("write in", dir))?;
+    let prefix = unfinished_prefix(path);
+    let file = tempfile::Builder::new().prefix(&prefix).rand_bytes(UNFINISHED_RANDOM).tempfile_in(dir);
+    let mut file = file.map_err(FileError::of("write in", dir))?;
     file.write_all(content).map_err(FileError::of("write", path))?;
     Ok(file)
 }
 
 fn put(file: NamedTempFile, path: &Path) -> Result<(), FileError> {
     file.persist(path).map(drop).map_err(|error| FileError::of("write", path)(error.error))
+}
+
+/// Hidden, so that a listing of the directory never sees a half-written file; and named after the whole one, so that
+/// what a killed writer has left is found with it.
+fn unfinished_prefix(path: &Path) -> OsString {
+    let mut prefix = OsString::from(".");
+    prefix.push(path.file_name().unwrap_or_default());
+    prefix.push(".");
+    prefix
 }
 
 fn parent(path: &Path) -> &Path {
@@ -94,6 +108,22 @@ pub fn remove_if_exists(path: &Path) -> Result<(), FileError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::of("remove", path)(error)),
         _ => Ok(()),
     }
+}
+
+/// Remove a file that was written whole, if it is there, and what writers of it have left that were killed.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn remove_written(path: &Path) -> Result<(), FileError> {
+    let prefix = unfinished_prefix(path);
+    for file in in_dir(parent(path))? {
+        let name = file.file_name().unwrap_or_default().as_encoded_bytes();
+        let random = name.strip_prefix(prefix.as_encoded_bytes()).unwrap_or_default();
+        if random.len() == UNFINISHED_RANDOM && !random.contains(&b'.') {
+            remove_if_exists(&file)?;
+        }
+    }
+    remove_if_exists(path)
 }
 
 /// The files of a directory that have one of these extensions, in the order of their names; none when there is no such
@@ -143,6 +173,21 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path().join("new"))?.count(), 1, "no temporary file is left");
         remove_if_exists(&path)?;
         remove_if_exists(&path)?;
+        Ok(())
+    }
+
+    #[test]
+    fn what_a_killed_writer_has_left_goes_with_the_file() -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let [path, other] = ["web", "web.dev"].map(|name| dir.path().join(name));
+        write_beside(&path, b"half")?.keep()?;
+        write_beside(&other, b"half")?.keep()?;
+        write_whole(&path, b"whole")?;
+        remove_written(&path)?;
+        let left = in_dir(dir.path())?;
+        assert!(left.len() == 1 && left[0].display().to_string().contains("/.web.dev."), "{left:?}");
+        remove_written(&other)?;
+        assert_eq!(fs::read_dir(dir.path())?.count(), 0);
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Undo what ended containers have left behind: after a reboot, or when their watchers were killed.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::cni::chain::ChainError;
@@ -7,9 +8,10 @@ use crate::cni::{Attachment, Chain, Plugins};
 use crate::detach::{self, DetachError};
 use crate::dirs::Dirs;
 use crate::error_chain;
-use crate::files::FileError;
+use crate::files::{self, FileError};
 use crate::heal::{self, HealError, LOCKED};
 use crate::lock::{Lock, LockError, Mode};
+use crate::name::Name;
 use crate::netns;
 use crate::networks::{self, NetworksError};
 use crate::record::Record;
@@ -43,6 +45,11 @@ pub fn run(dirs: &Dirs) -> Result<(), GcError> {
     for record in Record::all(dirs)? {
         let collected = record.map_err(HealError::from).and_then(|record| collect(dirs, &record));
         left.extend(collected.err().map(|error| error_chain(&error)));
+    }
+    for lock in files::with_extensions(&dirs.run_containers(), &["lock"])? {
+        let name = lock.file_stem().and_then(OsStr::to_str).and_then(|name| name.parse().ok());
+        let cleared = name.map_or(Ok(()), |name| clear(dirs, &name));
+        left.extend(cleared.err().map(|error| error_chain(&error)));
     }
     all(left)
 }
@@ -91,6 +98,18 @@ fn del_stale(dirs: &Dirs, chain: &Chain<'_>, attachment: &Attachment) -> Result<
 
 fn all(left: Vec<String>) -> Result<(), GcError> {
     if left.is_empty() { Ok(()) } else { Err(GcError::Left(left)) }
+}
+
+/// Remove the lock, and half a record, of a container that was killed before its record was written, or whose watcher
+/// was killed after it had removed it: nothing else is left of it.
+fn clear(dirs: &Dirs, name: &Name) -> Result<(), HealError> {
+    // Held: it is starting, or its watcher is about to end.
+    let Some(lock) = Lock::try_take(&dirs.container_lock(name), Mode::Exclusive)? else { return Ok(()) };
+    if Record::load(dirs, name)?.is_some() {
+        return Ok(());
+    }
+    Record::forget(dirs, name)?;
+    Ok(heal::release(dirs, name, lock)?)
 }
 
 fn collect(dirs: &Dirs, record: &Record) -> Result<(), HealError> {

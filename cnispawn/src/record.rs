@@ -157,7 +157,15 @@ impl Record {
     /// # Errors
     /// When the file system refuses.
     pub fn remove(&self, dirs: &Dirs) -> Result<(), FileError> {
-        files::remove_if_exists(&Self::path(dirs, &self.name))
+        Self::forget(dirs, &self.name)
+    }
+
+    /// Remove whatever there is of a container's record; it may have been killed while it wrote it.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn forget(dirs: &Dirs, name: &Name) -> Result<(), FileError> {
+        files::remove_written(&Self::path(dirs, name))
     }
 }
 

@@ -104,8 +104,8 @@ impl Cache {
     /// # Errors
     /// When the file system refuses.
     pub fn remove(&self, network: &str, attachment: &Attachment) -> Result<(), FileError> {
-        files::remove_if_exists(&self.partial_path(network, attachment))?;
-        files::remove_if_exists(&self.results.join(file_name(network, attachment)))
+        files::remove_written(&self.partial_path(network, attachment))?;
+        files::remove_written(&self.results.join(file_name(network, attachment)))
     }
 
     /// The attachments to a network that ADD has left a result of, whoever did it. What cannot be read, or could name
