@@ -14,6 +14,7 @@ use crate::hostport::{self, HostportError};
 use crate::lock::{Lock, LockError, Mode};
 use crate::name::Name;
 use crate::netns::{self, NetnsError};
+use crate::networks;
 use crate::orphan;
 use crate::process::end_all;
 use crate::record::{Record, RecordError, Recorded};
@@ -140,9 +141,15 @@ pub fn undo(dirs: &Dirs, record: &Record) -> Result<(), HealError> {
         detach(dirs, record, recorded)?;
     }
     netns::remove(&record.netns)?;
-    for recorded in record.attachments.iter().rev() {
-        remove_bridges(dirs, record, recorded)?;
-        remove_chains(dirs, record, recorded)?;
+    let lists = record.attachments.iter().map(|recorded| list(record, recorded)).collect::<Result<Vec<_>, _>>()?;
+    let attachments = record.attachments.iter().map(|recorded| &recorded.attachment);
+    // Until the record is gone, or of two containers that end at once each leaves the bridge to the other.
+    let _alone = networks::hold_alone(dirs, lists.iter().zip(attachments))?;
+    for (list, recorded) in lists.iter().zip(&record.attachments).rev() {
+        bridge::remove(dirs, &record.name, list, &recorded.bridges_before)?;
+        if !recorded.hostport_chains_before && hostport::publishes(list, &recorded.attachment) {
+            hostport::remove(dirs, &record.name)?;
+        }
     }
     Ok(record.remove(dirs)?)
 }
@@ -166,22 +173,6 @@ fn detach(dirs: &Dirs, record: &Record, recorded: &Recorded) -> Result<(), HealE
     let _lock = Lock::take(&dirs.network_lock(&list.name), Mode::Shared, LOCKED)?;
     let detached = detach::detach(dirs, &chain, &recorded.attachment);
     detached.map_err(|source| HealError::Detach { name: record.name.clone(), source })
-}
-
-/// Delete the network's bridges with its last container.
-fn remove_bridges(dirs: &Dirs, record: &Record, recorded: &Recorded) -> Result<(), HealError> {
-    let list = list(record, recorded)?;
-    let _lock = Lock::take(&dirs.network_lock(&list.name), Mode::Exclusive, LOCKED)?;
-    Ok(bridge::remove(dirs, &record.name, &list, &recorded.bridges_before)?)
-}
-
-/// Delete the chains for published ports with the last one.
-fn remove_chains(dirs: &Dirs, record: &Record, recorded: &Recorded) -> Result<(), HealError> {
-    if recorded.hostport_chains_before || !hostport::publishes(&list(record, recorded)?, &recorded.attachment) {
-        return Ok(());
-    }
-    let _lock = Lock::take(&dirs.chains_lock(), Mode::Exclusive, LOCKED)?;
-    Ok(hostport::remove(dirs, &record.name)?)
 }
 
 fn list(record: &Record, recorded: &Recorded) -> Result<NetworkList, HealError> {

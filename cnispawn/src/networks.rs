@@ -1,5 +1,6 @@
 //! Where networks come from: the configuration directory, and the one that is built in.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::builtin::{self, BuiltinError};
@@ -39,15 +40,36 @@ pub fn hold<'n>(
     dirs: &Dirs,
     attachments: impl IntoIterator<Item = (&'n NetworkList, &'n Attachment)>,
 ) -> Result<InUse, LockError> {
-    let (mut locks, mut publishes) = (Vec::new(), false);
+    lock(dirs, attachments, Mode::Shared)
+}
+
+/// Hold networks alone, so that nobody else is attached to them, or forgotten to be, while it is decided who deletes
+/// their bridges and chains.
+///
+/// # Errors
+/// When somebody else holds one for too long.
+pub fn hold_alone<'n>(
+    dirs: &Dirs,
+    attachments: impl IntoIterator<Item = (&'n NetworkList, &'n Attachment)>,
+) -> Result<InUse, LockError> {
+    lock(dirs, attachments, Mode::Exclusive)
+}
+
+fn lock<'n>(
+    dirs: &Dirs,
+    attachments: impl IntoIterator<Item = (&'n NetworkList, &'n Attachment)>,
+    mode: Mode,
+) -> Result<InUse, LockError> {
+    let (mut names, mut publishes) = (BTreeSet::new(), false);
     for (list, attachment) in attachments {
-        locks.push(Lock::take(&dirs.network_lock(&list.name), Mode::Shared, LOCKED)?);
+        names.insert(&list.name);
         publishes |= hostport::publishes(list, attachment);
     }
-    if publishes {
-        locks.push(Lock::take(&dirs.chains_lock(), Mode::Shared, LOCKED)?);
-    }
-    Ok(InUse { _locks: locks })
+    // In one order for all, or two that want the same networks may wait for each other for ever.
+    let mut paths: Vec<_> = names.into_iter().map(|name| dirs.network_lock(name)).collect();
+    paths.extend(publishes.then(|| dirs.chains_lock()));
+    let locks: Result<_, _> = paths.iter().map(|path| Lock::take(path, mode, LOCKED)).collect();
+    Ok(InUse { _locks: locks? })
 }
 
 /// The network `name`; without a name the directory's first. Where the directory has none at all, the network is the
