@@ -2,7 +2,6 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use nix::net::if_::if_nametoindex;
 use serde_json::Value;
 use sha2::{Digest, Sha512};
 
@@ -76,9 +75,8 @@ pub fn add(args: &AttachArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -
     if !netns::exists(&attachment.netns) {
         return Err(AttachError::NoNetns { path: attachment.netns });
     }
-    let if_name = attachment.if_name.clone();
-    if netns::within(&attachment.netns, || Ok(if_nametoindex(if_name.as_str()).is_ok()))? {
-        return Err(AttachError::Exists { netns: attachment.netns, if_name });
+    if netns::has_interface(&attachment.netns, &attachment.if_name)? {
+        return Err(AttachError::Exists { netns: attachment.netns, if_name: attachment.if_name });
     }
     let _lock = Lock::take(&dirs.network_lock(&list.name), Mode::Shared, LOCKED)?;
     chain.add(&attachment).map_err(|add| match chain.del(&attachment) {

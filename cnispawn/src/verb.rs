@@ -76,7 +76,8 @@ pub fn run(cli: Cli, mut output: impl Write) -> Result<(), Error> {
         Verb::Release { name, exit_status } => restart::release(dirs, name, exit_status)?,
         Verb::Add(args) => {
             let result = attach::add(args, &cli.conf_dir, &cli.plugins, dirs)?;
-            writeln!(output, "{result:#}")?;
+            // At once: standard output would write, and wake its reader, line by line.
+            output.write_all(format!("{result:#}\n").as_bytes())?;
         }
         Verb::Check(args) => attach::check(args, &cli.conf_dir, &cli.plugins, dirs)?,
         Verb::Del(args) => attach::del(args, &cli.conf_dir, &cli.plugins, dirs)?,
