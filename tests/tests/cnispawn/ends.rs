@@ -157,6 +157,18 @@ fn the_bridge_goes_with_its_last_container_whichever_made_it() {
 }
 
 #[test]
+fn gc_removes_the_lock_and_half_a_record_of_a_run_killed_before_its_record() {
+    let fixture = Fixture::new(33);
+    succeed(&mut fixture.run("other", "true"));
+    fixture.assert_clean();
+    for left in ["run/containers/web.lock", "state/containers/.web.json.a1B2c3"] {
+        std::fs::write(fixture.path(left), "").expect("written");
+    }
+    succeed(&mut fixture.cnispawn(&["gc"]));
+    fixture.before.assert_unchanged();
+}
+
+#[test]
 fn what_cannot_be_undone_stays_recorded() {
     let fixture = Fixture::without_network(32);
     let broken = "[ $CNI_COMMAND = DEL ] && { echo gone wrong >&2; exit 7; }";
