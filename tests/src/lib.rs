@@ -1,6 +1,7 @@
 //! What the integration tests share: the binaries under test, and a picture of the host before and after.
 
 pub mod binary;
+pub mod cni;
 pub mod fixture;
 pub mod generated;
 pub mod host;
