@@ -12,7 +12,7 @@ INTEGRATION := $(filter-out e2e,$(basename $(notdir $(wildcard tests/tests/*.rs)
 SCRIPTS := kubeadm-systemd .ci/run hack/setup hack/fuzz tests/tests/differential/recorder.sh $(wildcard examples/*.sh)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build up down check test unit fuzz integration e2e bench install uninstall
+.PHONY: help setup build up down check test unit fuzz integration e2e bench bench-cni install uninstall
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -67,6 +67,9 @@ e2e: setup build ## Bring up a three-node cluster, use it, take it down (as root
 
 bench: setup build ## Time the phases of bringing up one node and three
 	$(CARGO) run --locked --quiet --release --package tests --bin bench
+
+bench-cni: setup build ## Time an ADD by cnispawn, by cnitool and by the plugins alone
+	$(CARGO) run --locked --quiet --release --package tests --bin bench-cni
 
 # Where things go; systemd looks for units of packages in /usr/lib, whatever PREFIX is.
 BINDIR = $(PREFIX)/bin
