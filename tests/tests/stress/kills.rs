@@ -96,9 +96,11 @@ fn span(fixture: &Fixture, at_once: usize) -> Duration {
     span
 }
 
-/// Any moment of the span, and for two of five the watcher as well: at the same moment, or when it is at work.
+/// Any moment of the span, for half of them of its first third, when cnispawn is at work; and for two of five the
+/// watcher as well: at the same moment, or when it is at work.
 fn fate(random: &mut Random, span: Duration) -> Fate {
-    let after = random.within(span);
+    let most = if random.below(2) == 0 { span / 3 } else { span };
+    let after = random.within(most);
     let watcher_after = match random.below(5) {
         0 => Some(Duration::ZERO),
         1 => Some(random.within(span)),
