@@ -41,11 +41,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(dir: &Path) -> Result<Self> {
-        // TARGET/PROFILE/bench-cni; `make bench-cni` has built cnispawn beside it.
-        let own = std::env::current_exe()?;
-        let target_dir = own.ancestors().nth(2).ok_or("a binary lies in TARGET/PROFILE")?;
-        let cnitool = tests::cni::program("cnitool", target_dir);
+    fn new(dir: &Path, cnispawn: PathBuf, cnitool: PathBuf) -> Result<Self> {
         let bridge = PLUGIN_DIRS.split(':').map(|dir| Path::new(dir).join("bridge")).find(|path| path.is_file());
         let conf = json!({
             "type": "bridge", "bridge": "bench0", "isGateway": true, "ipMasq": true,
@@ -56,7 +52,7 @@ impl Bench {
         fs::create_dir(dir.join("net.d"))?;
         fs::write(dir.join("net.d/50-bench.conflist"), list.to_string())?;
         let bridge = bridge.ok_or("no CNI plugins; install containernetworking-plugins")?;
-        Ok(Bench { cnitool, cnispawn: own.with_file_name("cnispawn"), bridge, dir: dir.to_owned(), conf })
+        Ok(Bench { cnitool, cnispawn, bridge, dir: dir.to_owned(), conf })
     }
 
     fn command(&self, tool: Tool, verb: &str) -> Command {
@@ -137,10 +133,15 @@ fn report(mut times: [Vec<f64>; 3]) -> String {
 }
 
 fn main() -> Result<()> {
+    // TARGET/PROFILE/bench-cni; `make bench-cni` has built cnispawn beside it.
+    let own = std::env::current_exe()?;
+    let target_dir = own.ancestors().nth(2).ok_or("a binary lies in TARGET/PROFILE")?;
+    let (cnispawn, cnitool) = (own.with_file_name("cnispawn"), tests::cni::program("cnitool", target_dir));
+    // Only now: to install cnitool takes the host's network.
     tests::isolate();
     // A disk, as /var/lib is on one, and not in what others keep there.
     let dir = tempfile::Builder::new().prefix("bench-cni.").tempdir_in("/var/tmp")?;
-    let bench = Bench::new(dir.path())?;
+    let bench = Bench::new(dir.path(), cnispawn, cnitool)?;
     mount(Some(dir.path()), "/var/lib", None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
 
     // The first ADDs make the bridge, and read programs from the disk.
