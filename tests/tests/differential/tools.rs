@@ -1,12 +1,9 @@
 //! The two tools, and CNI's own plugin for tests.
 
-use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The release of libcni, and of its cnitool, that we are compared with.
-const RELEASE: &str = "v1.3.0";
+use tests::{cni, fixture};
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,18 +27,11 @@ impl Programs {
     pub(crate) fn build() -> Self {
         let cnispawn = tests::bin("cnispawn");
         let target_dir = cnispawn.ancestors().nth(2).expect("a binary lies in TARGET/PROFILE");
-        let dir = target_dir.join(format!("cni-{RELEASE}"));
-        fs::create_dir_all(&dir).expect("created");
-        for package in ["cnitool", "plugins/test/noop"] {
-            install(package, &dir);
-        }
-        let recorder = dir.join("recorder");
-        // By another process: had we written it ourselves, a thread that forks at that moment would inherit the
-        // descriptor, and the execution would fail with ETXTBSY.
+        let [cnitool, noop] = ["cnitool", "plugins/test/noop"].map(|package| cni::program(package, target_dir));
+        let recorder = cnitool.with_file_name("recorder");
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/differential/recorder.sh");
-        let copied = Command::new("install").args(["-m", "755", source]).arg(&recorder).status().expect("install runs");
-        assert!(copied.success(), "the recorder is installed");
-        Programs { cnitool: dir.join("cnitool"), noop: dir.join("noop"), recorder, cnispawn }
+        fixture::install(Path::new(source), &recorder);
+        Programs { cnitool, cnispawn, noop, recorder }
     }
 
     /// A verb of a tool, in an environment that has nothing but what a shell needs.
@@ -58,16 +48,4 @@ impl Programs {
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
         command
     }
-}
-
-fn install(package: &str, dir: &Path) {
-    let name = Path::new(package).file_name().unwrap_or(OsStr::new(package));
-    if dir.join(name).exists() {
-        return;
-    }
-    let mut go = Command::new("go");
-    go.arg("install").arg(format!("github.com/containernetworking/cni/{package}@{RELEASE}"));
-    go.env("GOBIN", dir).env("CGO_ENABLED", "0").env_remove("GOFLAGS").current_dir("/");
-    let output = go.output().expect("go runs; the test needs it to build cnitool");
-    assert!(output.status.success(), "{go:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
