@@ -77,9 +77,12 @@ fn add(dirs: &Dirs, record: &Record, payload: i32) -> Result<(), LateError> {
 }
 
 fn end(record: &Record, payload: i32) -> Result<(), LateError> {
-    let inside = || match netns::exists(&record.netns) {
-        true => netns::processes(&record.netns),
-        false => Ok(vec![payload].into_iter().filter(|pid| Process::of(*pid).is_ok()).collect()),
+    let inside = || {
+        if netns::exists(&record.netns) {
+            return netns::processes(&record.netns);
+        }
+        // Its namespace could not be kept. A zombie, which only we can reap, is not alive.
+        Ok(Process::of(payload).ok().filter(Process::is_alive).map(|process| process.pid).into_iter().collect())
     };
     end_all(inside, Duration::ZERO, KILLED).map(drop).map_err(LateError::End)
 }

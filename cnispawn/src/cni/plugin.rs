@@ -256,7 +256,8 @@ mod tests {
         let plugins = Plugins { dirs: vec![dir.path().to_owned()], timeout };
         let attachment = Attachment {
             container_id: "web".into(),
-            netns: "/run/netns/web".into(),
+            // One of its own: a test that ends the processes of its attachment must not end another's.
+            netns: dir.path().join("netns"),
             if_name: "eth0".into(),
             args: vec![("A".into(), "1".into()), ("B".into(), "2".into())],
             capability_args: serde_json::Map::new(),
@@ -266,11 +267,11 @@ mod tests {
 
     #[test]
     fn a_plugin_reads_its_configuration_and_environment() {
-        let script = r#"printf '{"env": "%s", "stdin": %s}' "$CNI_COMMAND $CNI_CONTAINERID $CNI_NETNS $CNI_IFNAME $CNI_ARGS" "$(cat)""#;
+        let script = r#"printf '{"env": "%s", "stdin": %s}' "$CNI_COMMAND $CNI_CONTAINERID ${CNI_NETNS##*/} $CNI_IFNAME $CNI_ARGS" "$(cat)""#;
         let result = add(script, 10).expect("a result");
         assert_eq!(
             result,
-            json!({"env": "ADD web /run/netns/web eth0 A=1;B=2", "cniVersion": "1.0.0",
+            json!({"env": "ADD web netns eth0 A=1;B=2", "cniVersion": "1.0.0",
                 "stdin": {"cniVersion": "1.0.0", "name": "net", "it's": "quoted"}})
         );
     }
