@@ -70,9 +70,7 @@ pub fn remove(dirs: &Dirs, name: &Name, list: &NetworkList, before: &BTreeSet<St
 
 /// The recorded attachments to a network, but for those of the container `except`.
 fn attachments(dirs: &Dirs, network: &str, except: Option<&Name>) -> Result<Vec<Recorded>, FileError> {
-    let records = Record::all(dirs)?.into_iter().flatten().filter(|record| Some(&record.name) != except);
-    let attachments = records.flat_map(|record| record.attachments);
-    Ok(attachments.filter(|attachment| attachment.list().is_ok_and(|list| list.name == network)).collect())
+    Record::attachments(dirs, except, |list, _| list.name == network)
 }
 
 /// Bridges that the network's plugins make. Known from the configuration, since a killed ADD has no result; `cni0` is

@@ -93,8 +93,7 @@ fn is_apart(list: &NetworkList) -> Result<bool, RoutesError> {
 }
 
 fn is_used(dirs: &Dirs) -> Result<bool, FileError> {
-    let mut attachments = Record::all(dirs)?.into_iter().flatten().flat_map(|record| record.attachments);
-    Ok(attachments.any(|recorded| recorded.list().is_ok_and(|list| list.name == NAME)))
+    Ok(!Record::attachments(dirs, None, |list, _| list.name == NAME)?.is_empty())
 }
 
 fn conf(v4: Ipv4Net, v6: Option<Ipv6Net>, ipam_dir: &Path) -> Value {

@@ -70,10 +70,7 @@ pub fn remove(dirs: &Dirs, name: &Name) -> Result<(), HostportError> {
 
 /// The recorded attachments that publish ports, but for those of the container `except`.
 fn publishing(dirs: &Dirs, except: Option<&Name>) -> Result<Vec<Recorded>, FileError> {
-    let records = Record::all(dirs)?.into_iter().flatten().filter(|record| Some(&record.name) != except);
-    let attachments = records.flat_map(|record| record.attachments);
-    let publish = |recorded: &Recorded| recorded.list().is_ok_and(|list| publishes(&list, &recorded.attachment));
-    Ok(attachments.filter(publish).collect())
+    Record::attachments(dirs, except, publishes)
 }
 
 fn there() -> Result<bool, HostportError> {

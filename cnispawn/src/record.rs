@@ -142,6 +142,21 @@ impl Record {
         Ok(paths.iter().filter_map(|path| read(path).transpose()).collect())
     }
 
+    /// The attachments of all containers but `except` that are `wanted`, by their network and themselves.
+    ///
+    /// # Errors
+    /// When the records cannot be listed. One that cannot be read has none.
+    pub fn attachments(
+        dirs: &Dirs,
+        except: Option<&Name>,
+        wanted: impl Fn(&NetworkList, &Attachment) -> bool,
+    ) -> Result<Vec<Recorded>, FileError> {
+        let records = Self::all(dirs)?.into_iter().flatten().filter(|record| Some(&record.name) != except);
+        let attachments = records.flat_map(|record| record.attachments);
+        let wanted = |recorded: &Recorded| recorded.list().is_ok_and(|list| wanted(&list, &recorded.attachment));
+        Ok(attachments.filter(wanted).collect())
+    }
+
     /// Write the record and wait until the disk has it.
     ///
     /// # Errors

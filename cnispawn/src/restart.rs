@@ -63,8 +63,6 @@ pub fn release(dirs: &Dirs, name: &Name, exit_status: &str) -> Result<(), HealEr
 }
 
 fn undo_ended(dirs: &Dirs, name: &Name) -> Result<(), HealError> {
-    match heal::claim(dirs, name) {
-        Ok(lock) => Ok(heal::release(dirs, name, lock)?),
-        Err(error) => Err(error),
-    }
+    let lock = heal::claim(dirs, name)?;
+    Ok(heal::release(dirs, name, lock)?)
 }
