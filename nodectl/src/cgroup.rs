@@ -1,7 +1,10 @@
-//! A cgroup for each node, below the caller's own, in every hierarchy that the host has or could have (cgroups(7)).
+//! A cgroup for each node, in every hierarchy that the host has or could have (cgroups(7)), where no systemd makes one.
 //!
-//! systemd inside a node wants every version 1 controller. Hierarchies that the host has not mounted are mounted in a
-//! private mount namespace: call everything here that says so from one.
+//! Below the caller's own in version 1: systemd inside a node wants every controller of it. Hierarchies that the host has
+//! not mounted are mounted in a private mount namespace: call everything here from one.
+
+mod controllers;
+mod hierarchies;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,9 +13,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use nix::mount::{MsFlags, mount};
-
+pub use self::controllers::ControllersError;
+pub use self::hierarchies::reach;
 use crate::files::FileError;
+use crate::host::Hierarchy;
+use crate::limits::Limits;
 
 /// Key: the hierarchy as /proc/PID/cgroup names it (`memory`, `name=systemd`, `` for version 2). Value: a cgroup in it.
 pub type Cgroups = BTreeMap<String, PathBuf>;
@@ -26,80 +31,22 @@ fn parse_own(text: &str) -> Cgroups {
     text.lines().filter_map(line).collect()
 }
 
-/// Controllers that the kernel has, by /proc/cgroups: `NAME HIERARCHY CGROUPS ENABLED` a line.
-fn parse_controllers(text: &str) -> Vec<String> {
-    let rows =
-        text.lines().filter(|line| !line.starts_with('#')).map(|line| line.split_whitespace().collect::<Vec<_>>());
-    rows.filter(|row| row.get(3) == Some(&"1")).map(|row| row[0].to_owned()).collect()
-}
-
-/// Where each hierarchy is mounted, by /proc/self/mountinfo (proc_pid_mountinfo(5)).
-fn parse_mounts(mountinfo: &str) -> BTreeMap<String, PathBuf> {
-    let mut mounts = BTreeMap::new();
-    for line in mountinfo.lines() {
-        let Some((fields, rest)) = line.split_once(" - ") else { continue };
-        let fields: Vec<_> = fields.split(' ').collect();
-        let rest: Vec<_> = rest.split(' ').collect();
-        let (Some(root), Some(point), Some(kind)) = (fields.get(3), fields.get(4), rest.first()) else { continue };
-        // A bind mount of a part of a hierarchy is of no use: paths would not be the kernel's.
-        if *root != "/" {
-            continue;
-        }
-        match *kind {
-            "cgroup2" => drop(mounts.insert(String::new(), PathBuf::from(point))),
-            "cgroup" => {
-                // Super options: `rw,cpu,cpuacct` or `rw,xattr,name=systemd`.
-                let options = rest.get(2).copied().unwrap_or_default();
-                for option in options.split(',') {
-                    mounts.insert(option.to_owned(), PathBuf::from(point));
-                }
-            }
-            _ => {}
-        }
-    }
-    mounts
-}
-
-/// Make a private place under `scratch` where every hierarchy of this host can be reached, and say where each is.
-///
-/// Must run in a private mount namespace.
+/// Plan the cgroup `below` the caller's own in every hierarchy of `mounts`; in version 2 alone, below the nearest one
+/// above that can hand on controllers.
 ///
 /// # Errors
-/// When a hierarchy cannot be mounted.
-pub fn hierarchies(scratch: &Path) -> Result<BTreeMap<String, PathBuf>, FileError> {
-    let read = |path: &'static str| fs::read_to_string(path).map_err(FileError::of("read", Path::new(path)));
-    let mut mounts = parse_mounts(&read("/proc/self/mountinfo")?);
-    let mut wanted = parse_controllers(&read("/proc/cgroups")?);
-    wanted.push("name=systemd".to_owned());
-    wanted.retain(|name| !mounts.contains_key(name));
-
-    fs::create_dir_all(scratch).map_err(FileError::of("create", scratch))?;
-    // On a tmpfs of our own: a directory made in the host's /sys/fs/cgroup would stay there.
-    mount(Some("tmpfs"), scratch, Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
-        .map_err(FileError::of("mount a tmpfs on", scratch))?;
-    for name in wanted {
-        let point = scratch.join(&name);
-        fs::create_dir(&point).map_err(FileError::of("create", &point))?;
-        let data = if name.starts_with("name=") { format!("none,{name}") } else { name.clone() };
-        let mounted = mount(Some("cgroup"), &point, Some("cgroup"), MsFlags::empty(), Some(data.as_str()));
-        match mounted {
-            Ok(()) => drop(mounts.insert(name, point)),
-            // A controller that is bound to version 2 cannot be mounted as version 1 too: systemd does without it.
-            Err(nix::Error::EBUSY | nix::Error::EINVAL) => {}
-            Err(error) => return Err(FileError::of("mount a cgroup hierarchy on", &point)(error)),
-        }
-    }
-    Ok(mounts)
-}
-
-/// Plan the cgroup `below` the caller's own in every hierarchy of `mounts`.
-///
-/// # Errors
-/// When /proc/self/cgroup cannot be read.
-pub fn plan(mounts: &BTreeMap<String, PathBuf>, below: &Path) -> Result<Cgroups, FileError> {
+/// When /proc/self/cgroup cannot be read, or nothing can hand on controllers.
+pub fn plan(kind: Hierarchy, mounts: &BTreeMap<String, PathBuf>, below: &Path) -> Result<Cgroups, ControllersError> {
     // Read whole before moving: it changes under the reader.
     let path = Path::new("/proc/self/cgroup");
     let own = parse_own(&fs::read_to_string(path).map_err(FileError::of("read", path))?);
+    if kind == Hierarchy::Unified
+        && let Some(mount_point) = mounts.get("")
+    {
+        let own = own.get("").map_or(Path::new("/"), PathBuf::as_path);
+        let parent = controllers::parent(mount_point, own)?;
+        return Ok([(String::new(), parent.join(below))].into());
+    }
     let of = |hierarchy: &String| {
         // Hierarchies with several controllers are named by all of them: `cpu,cpuacct`.
         let found = own.iter().find(|(names, _)| names.split(',').any(|name| name == hierarchy));
@@ -118,11 +65,16 @@ fn directory(mounts: &BTreeMap<String, PathBuf>, hierarchy: &str, cgroup: &Path)
     Some(mounts.get(hierarchy)?.join(cgroup.strip_prefix("/").unwrap_or(cgroup)))
 }
 
-/// Make the cgroups and move the calling process into them.
+/// Make the cgroups with their limits and move the calling process into them.
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn enter(mounts: &BTreeMap<String, PathBuf>, cgroups: &Cgroups) -> Result<(), FileError> {
+pub fn enter(
+    kind: Hierarchy,
+    mounts: &BTreeMap<String, PathBuf>,
+    cgroups: &Cgroups,
+    limits: &Limits,
+) -> Result<(), FileError> {
     for (hierarchy, cgroup) in cgroups {
         let Some(dir) = directory(mounts, hierarchy, cgroup) else { continue };
         // The last node of another cluster may take the directory above away while we make ours.
@@ -133,20 +85,27 @@ pub fn enter(mounts: &BTreeMap<String, PathBuf>, cgroups: &Cgroups) -> Result<()
             }
         }
         made?;
+        for (file, value) in limits.cgroup_files(kind, hierarchy) {
+            let file = dir.join(file);
+            fs::write(&file, value).map_err(FileError::of("write", &file))?;
+        }
         let procs = dir.join("cgroup.procs");
         fs::write(&procs, "0").map_err(FileError::of("join", &procs))?;
     }
     Ok(())
 }
 
-/// Make a cgroup and those above it. A new version 1 cpuset is empty, and no process may join it until it has both
-/// CPUs and memory nodes (cpuset(7)): copy them from above.
+/// Make a cgroup and those above it. A version 2 cgroup has the controllers that the one above hands on. A new version 1
+/// cpuset is empty, and no process may join it until it has both CPUs and memory nodes (cpuset(7)): copy them from above.
 fn make(mount_point: &Path, dir: &Path) -> Result<(), FileError> {
     if dir == mount_point {
         return Ok(());
     }
     let parent = dir.parent().unwrap_or(mount_point);
     make(mount_point, parent)?;
+    if parent.join("cgroup.subtree_control").exists() {
+        controllers::enable(parent)?;
+    }
     match fs::create_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => made.map_err(FileError::of("create", dir))?,
@@ -204,27 +163,6 @@ mod tests {
     use super::*;
 
     const OWN: &str = "9:name=systemd:/\n4:memory:/api/x\n3:cpu,cpuacct:/\n0::/\n";
-    const MOUNTS: &str = "30 24 0:26 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
-        31 24 0:27 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n\
-        32 24 0:28 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct\n\
-        33 24 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
-        34 24 0:26 /api /elsewhere rw - cgroup cgroup rw,memory\n";
-
-    #[test]
-    fn mounts_are_found_by_hierarchy() {
-        let mounts = parse_mounts(MOUNTS);
-        assert_eq!(mounts["memory"], Path::new("/sys/fs/cgroup/memory"));
-        assert_eq!(mounts["cpuacct"], Path::new("/sys/fs/cgroup/cpu,cpuacct"));
-        assert_eq!(mounts[""], Path::new("/sys/fs/cgroup/unified"));
-        assert_eq!(mounts["name=systemd"], Path::new("/sys/fs/cgroup/systemd"));
-    }
-
-    #[test]
-    fn disabled_controllers_are_not_wanted() {
-        let text = "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpuset\t3\t1\t1\nrdma\t0\t1\t0\n";
-        assert_eq!(parse_controllers(text), ["cpuset"]);
-    }
-
     #[test]
     fn own_cgroups_are_parsed_with_colons_in_their_paths() {
         let own = parse_own("4:memory:/a:b\n");

@@ -14,10 +14,11 @@ use std::process::Command;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
-use crate::cgroup;
+use crate::cgroup::{self, ControllersError};
 use crate::cluster::{Cluster, ClusterError};
 use crate::command::{self, CommandError};
 use crate::files::{self, FileError};
+use crate::host::{Hierarchy, Host, Supervisor};
 use crate::name::Name;
 use crate::node::{Machine, Node};
 use crate::nspawn;
@@ -50,6 +51,9 @@ pub enum LaunchError {
     /// The cluster could not be read.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// There is no place for the node's cgroup.
+    #[error(transparent)]
+    Controllers(#[from] ControllersError),
     /// The file system or the kernel refused.
     #[error(transparent)]
     File(#[from] FileError),
@@ -94,6 +98,19 @@ pub fn cnispawn_command(dirs: &StateDirs, verb: &str) -> Result<Command, Command
     Ok(cnispawn)
 }
 
+/// The command line that becomes a node's machine.
+///
+/// # Errors
+/// When we do not know where we are.
+pub fn command(dirs: &StateDirs, node: &Node) -> Result<Vec<OsString>, FileError> {
+    let this = std::env::current_exe().map_err(FileError::of("read", Path::new("/proc/self/exe")))?;
+    let mut words = vec![this.into(), "launch".into()];
+    words.extend(["--cluster", node.cluster.as_str(), node.name.as_str(), "--state-dir"].map(OsString::from));
+    words.push(dirs.state.clone().into());
+    words.extend(["--run-dir".into(), dirs.run.clone().into()]);
+    Ok(words)
+}
+
 fn find(dirs: &StateDirs, cluster: &str, node: &str) -> Result<Node, LaunchError> {
     let unknown = || LaunchError::Unknown { node: node.to_owned(), cluster: cluster.to_owned() };
     let cluster_name: Name = cluster.parse().map_err(|_| unknown())?;
@@ -119,12 +136,17 @@ pub fn network(dirs: &StateDirs, cluster: &Name, node: &Name) -> Result<std::con
     drop(lock);
 
     let cluster = Cluster::load(dirs, cluster)?;
+    let host = Host::detect();
     let mut cnispawn = cnispawn_command(dirs, "run")?;
+    if host.supervisor == Supervisor::Systemd {
+        // A watcher would end with the unit: ExecStopPost= undoes the network.
+        cnispawn.arg("--supervised");
+    }
     cnispawn.arg("--conf-dir").arg(cluster.conf_dir());
     cnispawn.arg("--network").arg(&cluster.network.name);
     let this = std::env::current_exe().map_err(FileError::of("read", proc))?;
     cnispawn.arg("--exec").arg(this);
-    cnispawn.arg(node.machine_name()).arg("--").args(nspawn::args(dirs, &node));
+    cnispawn.arg(node.machine_name()).arg("--").args(nspawn::args(host, dirs, &node));
     cnispawn.envs(nspawn::ENVIRONMENT);
     cnispawn.env(BOOT_VARIABLE, format!("{}/{}", node.cluster, node.name));
     // host-local would give a new address at each start; the node keeps the one that its certificates name.
@@ -144,13 +166,16 @@ pub fn boot(dirs: &StateDirs, which: &OsStr, args: Vec<OsString>) -> Result<std:
     let (cluster, node) = which.split_once('/').unwrap_or((&which, ""));
     let node = find(dirs, cluster, node)?;
     private_mounts()?;
-
-    let mounts = cgroup::hierarchies(&dirs.run.join("cgroup"))?;
-    let below = Path::new("kubeadm-systemd").join(&node.cluster).join(&node.name);
-    let cgroups = cgroup::plan(&mounts, &below)?;
-    // Put down before they are made: whoever cleans up must know of them.
-    node.update_machine(dirs, |machine| machine.cgroups.clone_from(&cgroups))?;
-    cgroup::enter(&mounts, &cgroups)?;
+    let host = Host::detect();
+    // systemd has put its unit's processes into cgroups of theirs, where those of one version 1 hierarchy are left out.
+    if host != (Host { supervisor: Supervisor::Systemd, cgroups: Hierarchy::Unified }) {
+        let mounts = cgroup::reach(host.cgroups, &dirs.run.join("cgroup"))?;
+        let below = Path::new("kubeadm-systemd").join(&node.cluster).join(&node.name);
+        let cgroups = cgroup::plan(host.cgroups, &mounts, &below)?;
+        // Put down before they are made: whoever cleans up must know of them.
+        node.update_machine(dirs, |machine| machine.cgroups.clone_from(&cgroups))?;
+        cgroup::enter(host.cgroups, &mounts, &cgroups, &node.limits)?;
+    }
 
     mount_root(dirs, &node)?;
     let nspawn = command::find("systemd-nspawn", "systemd-container")?;
@@ -158,14 +183,14 @@ pub fn boot(dirs: &StateDirs, which: &OsStr, args: Vec<OsString>) -> Result<std:
     Err(LaunchError::Exec { path: nspawn, source })
 }
 
-/// A mount namespace of our own; nothing that we mount reaches the host.
+/// A mount namespace of our own: nothing that we mount reaches the host, and what the host unmounts is not kept busy.
 ///
 /// # Errors
 /// When the kernel refuses.
 pub fn private_mounts() -> Result<(), LaunchError> {
     unshare(CloneFlags::CLONE_NEWNS).map_err(LaunchError::Unshare)?;
-    let private = mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>);
-    private.map_err(FileError::of("make private the mounts of", Path::new("/")))?;
+    let slave = mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>);
+    slave.map_err(FileError::of("make private the mounts of", Path::new("/")))?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! Records are JSON Lines: one object a line, unknown fields passed through. `clusterctl` depends on this
 //! library for [`record`] alone: a node record may as well be written by hand for any machine that SSH reaches.
 
+pub mod adapt;
 pub mod build;
 pub mod cgroup;
 pub mod cli;
@@ -15,6 +16,7 @@ pub mod images;
 pub mod interrupt;
 pub mod keys;
 pub mod launch;
+pub mod limits;
 pub mod logs;
 pub mod ls;
 pub mod modules;
@@ -30,5 +32,6 @@ pub mod start;
 pub mod state;
 pub mod stop;
 pub mod sysctl;
+pub mod unit;
 
 pub use cnispawn::error_chain;

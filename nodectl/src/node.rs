@@ -10,6 +10,7 @@ use serde_json::Map;
 
 use crate::cluster::Cluster;
 use crate::files::{self, FileError};
+use crate::limits::Limits;
 use crate::name::Name;
 use crate::record::{NodeRecord, Role, Ssh, State};
 use crate::state::StateDirs;
@@ -30,6 +31,9 @@ pub struct Node {
     pub image: Name,
     /// Directory of the image's build: `rootfs/` is the lower directory of its root.
     pub generation: PathBuf,
+    /// How much of the host it may take.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// What is true of a node's machine while it runs; kept in the run directory, where a reboot of the host clears it.
@@ -39,7 +43,8 @@ pub struct Machine {
     pub supervisor: Process,
     /// The machine's own PID 1, as the host sees it.
     pub leader: Option<Process>,
-    /// The node's cgroup in each hierarchy, as /proc/PID/cgroup shows both: `memory`, `name=systemd`, `` for v2.
+    /// The node's cgroup in each hierarchy, as /proc/PID/cgroup shows both: `memory`, `name=systemd`, `` for v2. None
+    /// when they are systemd's, which removes them.
     pub cgroups: BTreeMap<String, PathBuf>,
     /// What its systemd last said.
     pub state: State,

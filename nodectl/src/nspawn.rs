@@ -3,6 +3,9 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use nix::sys::utsname::uname;
+
+use crate::host::{Hierarchy, Host, Supervisor};
 use crate::node::Node;
 use crate::state::StateDirs;
 
@@ -25,15 +28,14 @@ pub fn root_dir(dirs: &StateDirs, node: &Node) -> PathBuf {
 }
 
 /// The arguments after those of cnispawn, which names the machine and its network namespace.
-pub fn args(dirs: &StateDirs, node: &Node) -> Vec<OsString> {
+pub fn args(host: Host, dirs: &StateDirs, node: &Node) -> Vec<OsString> {
     let mut args: Vec<OsString> = Vec::new();
     args.push(joined("--directory=", &root_dir(dirs, node)));
     args.push(format!("--hostname={}", node.name).into());
     args.extend(
         [
             "--quiet",
-            // No machined and no systemd to ask for a scope: run in the cgroups that we are in.
-            "--register=no",
+            // The cgroups that we are in are the node's.
             "--keep-unit",
             // A node runs containers: it needs what a machine's root has. Not a boundary against root inside it.
             "--capability=all",
@@ -49,6 +51,7 @@ pub fn args(dirs: &StateDirs, node: &Node) -> Vec<OsString> {
         ]
         .map(OsString::from),
     );
+    args.push(format!("--register={}", if host.supervisor == Supervisor::Systemd { "yes" } else { "no" }).into());
     for (source, target) in BINDS {
         let mut bind = joined("--bind=", &node.dir(dirs).join(source));
         bind.push(":");
@@ -58,14 +61,31 @@ pub fn args(dirs: &StateDirs, node: &Node) -> Vec<OsString> {
     for device in DEVICES.iter().filter(|device| Path::new(device).exists()) {
         args.push(format!("--bind={device}").into());
     }
+    if let Some((from, to)) = kernel_config(&uname_release(), |path| path.exists()) {
+        args.push(format!("--bind-ro={}:{to}", from.display()).into());
+    }
     args.push("--boot".into());
-    // systemd 256 and 257 boot on cgroup version 1 only when told so twice on their command line.
-    args.extend(["systemd.unified_cgroup_hierarchy=0", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"].map(OsString::from));
+    if host.cgroups == Hierarchy::Legacy {
+        // systemd 256 and 257 boot on cgroup version 1 only when told so twice on their command line.
+        args.extend(["systemd.unified_cgroup_hierarchy=0", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"].map(OsString::from));
+    }
     args
 }
 
 /// Environment of systemd-nspawn. kubelet and kube-proxy write sysctls; nspawn would mount /proc/sys read-only.
 pub const ENVIRONMENT: [(&str, &str); 1] = [("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "1")];
+
+/// The kernel's configuration, and where kubeadm's preflight check SystemVerification looks for it: without one it fails.
+/// Debian has it in /boot, Fedora beside the modules, others in /proc/config.gz, which a node sees anyway.
+fn kernel_config(release: &str, exists: impl Fn(&Path) -> bool) -> Option<(PathBuf, String)> {
+    let target = format!("/boot/config-{release}");
+    let candidates = [PathBuf::from(&target), Path::new("/lib/modules").join(release).join("config")];
+    candidates.into_iter().find(|path| exists(path)).map(|path| (path, target))
+}
+
+fn uname_release() -> String {
+    uname().map(|names| names.release().to_string_lossy().into_owned()).unwrap_or_default()
+}
 
 fn joined(option: &str, path: &Path) -> OsString {
     let mut arg = OsString::from(option);
@@ -76,9 +96,9 @@ fn joined(option: &str, path: &Path) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Limits;
 
-    #[test]
-    fn what_must_not_lie_on_the_overlay_is_bound_from_the_nodes_directory() {
+    fn args_on(supervisor: Supervisor, cgroups: Hierarchy) -> Vec<OsString> {
         let dirs = StateDirs { state: "/state".into(), run: "/run/x".into() };
         let node = Node {
             name: "node1".parse().expect("a label"),
@@ -87,8 +107,14 @@ mod tests {
             address: [10, 200, 0, 2].into(),
             image: "default".parse().expect("a label"),
             generation: "/state/images/default/0".into(),
+            limits: Limits::default(),
         };
-        let args = args(&dirs, &node);
+        args(Host { supervisor, cgroups }, &dirs, &node)
+    }
+
+    #[test]
+    fn what_must_not_lie_on_the_overlay_is_bound_from_the_nodes_directory() {
+        let args = args_on(Supervisor::Nobody, Hierarchy::Legacy);
         assert_eq!(args[0], "--directory=/state/clusters/dev/nodes/node1/root");
         assert!(args.contains(&"--bind=/state/clusters/dev/nodes/node1/etcd:/var/lib/etcd".into()), "{args:?}");
         let boot = args.iter().position(|arg| arg == "--boot").expect("boots");
@@ -96,5 +122,20 @@ mod tests {
             args[boot..].iter().skip(1).all(|arg| !arg.to_string_lossy().starts_with("--")),
             "systemd's own arguments come last"
         );
+    }
+
+    #[test]
+    fn a_host_with_systemd_has_the_machine_registered_and_version_2_needs_no_arguments_of_systemd() {
+        let args = args_on(Supervisor::Systemd, Hierarchy::Unified);
+        assert!(args.contains(&"--register=yes".into()), "{args:?}");
+        assert_eq!(args.last(), Some(&"--boot".into()));
+    }
+
+    #[test]
+    fn kubeadm_finds_the_kernels_configuration_wherever_the_distribution_has_it() {
+        let found = |there: &str| kernel_config("6.12", |path| path == Path::new(there)).map(|(from, _)| from);
+        assert_eq!(found("/boot/config-6.12"), Some("/boot/config-6.12".into()));
+        assert_eq!(found("/lib/modules/6.12/config"), Some("/lib/modules/6.12/config".into()));
+        assert_eq!(found("/proc/config.gz"), None);
     }
 }

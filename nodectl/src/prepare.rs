@@ -3,7 +3,6 @@
 use std::fs;
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -46,7 +45,6 @@ pub fn node(dirs: &StateDirs, cluster: &Cluster, node: &Node) -> Result<(), Prep
     }
     clone_image_store(&node.generation.join("containerd"), &dir.join("containerd"))?;
     identity(&dir.join("upper"), cluster, node)?;
-    restricted_host(&dir.join("upper"))?;
     node.save(dirs)?;
     Ok(())
 }
@@ -117,28 +115,6 @@ fn is_loopback_server(line: &str) -> bool {
     words.next() == Some("nameserver")
         && words.next().is_some_and(|server| server.parse::<IpAddr>().is_ok_and(|server| server.is_loopback()))
 }
-
-/// What a node needs on a host without systemd as PID 1, or with cgroup version 1.
-fn restricted_host(upper: &Path) -> Result<(), PrepareError> {
-    let system = upper.join("etc/systemd/system");
-    files::write(
-        &system.join(CGROUP_UNIT),
-        include_str!("../assets/restricted/kubeadm-systemd-cgroup.service"),
-        0o644,
-    )?;
-    let wants = system.join("sysinit.target.wants");
-    fs::create_dir_all(&wants).map_err(FileError::of("create", &wants))?;
-    let link = wants.join(CGROUP_UNIT);
-    symlink(Path::new("..").join(CGROUP_UNIT), &link).map_err(FileError::of("link", &link))?;
-
-    // Without CAP_SYS_RESOURCE nobody lowers oom_score_adj: runc would fail with "can't get final child's PID from pipe".
-    let restrict = !caps::has_cap(None, caps::CapSet::Bounding, caps::Capability::CAP_SYS_RESOURCE).unwrap_or(true);
-    let containerd = include_str!("../assets/restricted/containerd.toml").replace("@RESTRICT@", &restrict.to_string());
-    files::write(&upper.join("etc/containerd/conf.d/10-host.toml"), containerd, 0o644)?;
-    Ok(())
-}
-
-const CGROUP_UNIT: &str = "kubeadm-systemd-cgroup.service";
 
 #[cfg(test)]
 mod tests {

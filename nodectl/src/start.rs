@@ -3,6 +3,7 @@
 mod daemon;
 mod error;
 mod plan;
+mod unit;
 
 use std::io::{BufRead, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,15 +12,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use self::error::StartError;
+use crate::adapt;
 use crate::cluster::Cluster;
 use crate::command::{self, CommandError};
-use crate::host;
+use crate::host::{Host, Supervisor};
 use crate::launch;
+use crate::limits::Limits;
 use crate::modules;
 use crate::name::Name;
 use crate::node::Node;
 use crate::prepare;
-use crate::ready::{Notifications, Wait};
+use crate::ready::{Starting, Wait};
 use crate::record::{self, Role, State};
 use crate::state::StateDirs;
 use crate::stop::{self, How, say};
@@ -43,6 +46,9 @@ pub struct StartArgs {
     /// Start from this image, instead of from the image record on standard input
     #[arg(long, value_name = "NAME")]
     pub image: Option<Name>,
+    /// How much of the host each node may take.
+    #[command(flatten)]
+    pub limits: Limits,
     /// Leave nodes that run already alone, and print their records
     #[arg(long)]
     pub allow_running: bool,
@@ -67,8 +73,8 @@ pub fn run(
 ) -> Result<(), StartError> {
     let names = plan::names(args)?;
     let image = plan::image(args, dirs, input)?;
-    host::check()?;
-    host_tools()?;
+    let host = Host::detect();
+    host_tools(host)?;
     let _lock = Cluster::lock(dirs, &args.cluster)?;
     stop::finish_removals(dirs, &args.cluster).map_err(StartError::Stale)?;
     let existing = Node::all(dirs, &args.cluster)?;
@@ -80,9 +86,11 @@ pub fn run(
     }
     let cluster = Cluster::ensure(dirs, &args.cluster)?;
     let planned = plan::nodes(args, &cluster, &image, &names, &existing)?;
-    let (new, old): (Vec<Node>, Vec<Node>) = planned.iter().cloned().partition(|node| !existing.contains(node));
-    let stopped = old.into_iter().filter(|node| !running.contains(&node)).collect();
-    let start = Start { args, dirs, cluster: &cluster, new, stopped, interrupted };
+    let is_in = |nodes: &[&Node], node: &Node| nodes.iter().any(|other| other.name == node.name);
+    let existing: Vec<_> = existing.iter().collect();
+    let (old, new): (Vec<Node>, Vec<Node>) = planned.iter().cloned().partition(|node| is_in(&existing, node));
+    let stopped = old.into_iter().filter(|node| !is_in(&running, node)).collect();
+    let start = Start { args, dirs, host, cluster: &cluster, new, stopped, interrupted };
     start.all().or_else(|cause| start.undo(cause))?;
     for node in planned {
         record::write(&mut output, &node.record(dirs, &cluster)?)?;
@@ -91,8 +99,11 @@ pub fn run(
 }
 
 /// All that a start runs, looked for before anything is made.
-fn host_tools() -> Result<(), CommandError> {
+fn host_tools(host: Host) -> Result<(), CommandError> {
     launch::cnispawn()?;
+    if host.supervisor == Supervisor::Systemd {
+        command::find("systemd-run", "systemd")?;
+    }
     let tools = [
         ("systemd-nspawn", "systemd-container"),
         ("nsenter", "util-linux"),
@@ -106,6 +117,7 @@ fn host_tools() -> Result<(), CommandError> {
 struct Start<'a> {
     args: &'a StartArgs,
     dirs: &'a StateDirs,
+    host: Host,
     cluster: &'a Cluster,
     /// Nodes to make and launch.
     new: Vec<Node>,
@@ -146,16 +158,21 @@ impl Start<'_> {
 
     fn one(&self, node: &Node) -> Result<(State, f64), StartError> {
         let started = Instant::now();
-        let Start { args, dirs, cluster, interrupted, .. } = *self;
+        let Start { args, dirs, host, cluster, interrupted, .. } = *self;
+        let failed = |source| StartError::Prepare { node: node.name.clone(), source };
         if self.new.contains(node) {
-            let made = prepare::node(dirs, cluster, node);
-            made.map_err(|source| StartError::Prepare { node: node.name.clone(), source })?;
+            prepare::node(dirs, cluster, node).map_err(failed)?;
+        } else {
+            // Its limits may be others now.
+            node.save(dirs)?;
         }
-        let notifications = Notifications::listen(dirs, node)?;
-        let supervisor = daemon::spawn(dirs, node, notifications.path())?;
-        let deadline = Duration::from_secs(args.timeout);
-        let wait = Wait { dirs, node, supervisor: &supervisor, deadline, interrupted };
-        let state = wait.until_up(&notifications)?;
+        adapt::node(host, &node.dir(dirs).join("upper"))?;
+        let mut machine: Box<dyn Starting + '_> = match host.supervisor {
+            Supervisor::Systemd => Box::new(unit::Unit::launch(dirs, node)?),
+            Supervisor::Nobody => Box::new(daemon::Daemon::launch(dirs, node)?),
+        };
+        let wait = Wait { dirs, node, deadline: Duration::from_secs(args.timeout), interrupted };
+        let state = wait.until_up(machine.as_mut())?;
         Ok((state, started.elapsed().as_secs_f64()))
     }
 

@@ -13,11 +13,13 @@ use crate::cgroup;
 use crate::cluster::{self, Cluster, ClusterError};
 use crate::command::{self, CommandError};
 use crate::files::{self, FileError};
+use crate::host::{Host, Supervisor};
 use crate::launch::{self, LaunchError};
 use crate::name::Name;
 use crate::node::{Machine, Node};
 use crate::state::StateDirs;
 use crate::sysctl;
+use crate::unit::{self, UnitError};
 use cnispawn::process::Process;
 
 /// How long a killed process may take to be gone.
@@ -37,6 +39,9 @@ pub enum StopError {
     /// Its network was not undone.
     #[error("cannot undo the network of ended machines")]
     Network(#[from] CommandError),
+    /// Its unit did not end.
+    #[error(transparent)]
+    Unit(#[from] UnitError),
     /// Its mount namespace could not be made.
     #[error(transparent)]
     Launch(#[from] LaunchError),
@@ -88,7 +93,8 @@ impl Errors {
 pub fn stop(dirs: &StateDirs, nodes: &[Node], how: How) -> Result<(), StopError> {
     let mut errors = Errors::default();
     thread::scope(|scope| {
-        let ends: Vec<_> = nodes.iter().map(|node| scope.spawn(move || end(dirs, node, how))).collect();
+        let ends: Vec<_> =
+            nodes.iter().map(|node| scope.spawn(move || end(dirs, node, how).and_then(|()| end_unit(node)))).collect();
         for end in ends {
             errors.note(end.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
@@ -117,6 +123,14 @@ fn end(dirs: &StateDirs, node: &Node, how: How) -> Result<(), StopError> {
         kill(node, process)?;
     }
     Ok(())
+}
+
+/// The unit outlives the machine while it undoes the network; and it may be there before the machine is.
+fn end_unit(node: &Node) -> Result<(), StopError> {
+    match Host::detect().supervisor {
+        Supervisor::Systemd => Ok(unit::stop(node)?),
+        Supervisor::Nobody => Ok(()),
+    }
 }
 
 fn kill(node: &Node, process: &Process) -> Result<(), StopError> {
@@ -150,7 +164,7 @@ fn remove_cgroups(dirs: &StateDirs, nodes: &[Node]) -> Result<(), StopError> {
     thread::scope(|scope| {
         let removal = scope.spawn(|| -> Result<(), StopError> {
             launch::private_mounts()?;
-            let mounts = cgroup::hierarchies(&dirs.run.join("cgroup"))?;
+            let mounts = cgroup::reach(Host::detect().cgroups, &dirs.run.join("cgroup"))?;
             for (node, machine) in &machines {
                 // Up to two levels above: the cluster's and ours.
                 cgroup::remove(&mounts, &machine.cgroups, 2)?;

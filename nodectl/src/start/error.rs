@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use crate::cluster::ClusterError;
 use crate::command::CommandError;
 use crate::files::FileError;
-use crate::host::HostError;
 use crate::images;
 use crate::name::Name;
 use crate::network::NetworkError;
@@ -14,6 +13,7 @@ use crate::prepare::PrepareError;
 use crate::ready::ReadyError;
 use crate::record::RecordError;
 use crate::stop::StopError;
+use crate::unit::UnitError;
 
 /// Why nodes could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -53,9 +53,9 @@ pub enum StartError {
         /// Where it should be.
         path: PathBuf,
     },
-    /// Nodes cannot run on this host.
+    /// Its unit could not be planned.
     #[error(transparent)]
-    Host(#[from] HostError),
+    Unit(#[from] UnitError),
     /// The image could not be read.
     #[error(transparent)]
     Image(#[from] images::Error),

@@ -53,7 +53,7 @@ pub(super) fn nodes(
     let mut planned = Vec::new();
     for name in names {
         if let Some(node) = existing.iter().find(|node| node.name == *name) {
-            planned.push(node.clone());
+            planned.push(Node { limits: args.limits.or(node.limits), ..node.clone() });
             continue;
         }
         let has_control_plane = known.iter().any(|node| node.role == Role::ControlPlane);
@@ -64,6 +64,7 @@ pub(super) fn nodes(
             address: cluster.free_address(&known)?,
             image: image.image.clone(),
             generation: image.path.clone(),
+            limits: args.limits,
         };
         known.push(node.clone());
         planned.push(node);

@@ -1,0 +1,93 @@
+//! Version 2: give a cgroup the controllers that kubelet wants, from the nearest cgroup above that can.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::files::FileError;
+
+/// Without one of these kubelet does not start (kubernetes.io, "About cgroup v2").
+const NEEDED: [&str; 4] = ["cpu", "cpuset", "memory", "pids"];
+
+/// Given too, where the kernel has them.
+const WANTED: [&str; 2] = ["io", "hugetlb"];
+
+/// Why no cgroup can have the controllers.
+#[derive(Debug, thiserror::Error)]
+pub enum ControllersError {
+    /// The kernel, or who made our container, has withheld some.
+    #[error(
+        "the cgroup version 2 controllers {} are missing in {}; start the container or boot the host with them",
+        missing.join(", "), root.display()
+    )]
+    Missing {
+        /// Those.
+        missing: Vec<&'static str>,
+        /// Where they should be.
+        root: PathBuf,
+    },
+    /// cgroups(7), "no internal processes" rule: a cgroup with processes gives its children no controllers.
+    #[error(
+        "{} has processes in it and so gives the nodes' cgroups no controllers; move them into one below: \
+         `mkdir {0}/init; for pid in $(cat {0}/cgroup.procs); do echo $pid >{0}/init/cgroup.procs; done`", root.display()
+    )]
+    Busy {
+        /// The uppermost of them.
+        root: PathBuf,
+    },
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+fn words(path: &Path) -> Result<Vec<String>, FileError> {
+    let text = fs::read_to_string(path).map_err(FileError::of("read", path))?;
+    Ok(text.split_whitespace().map(str::to_owned).collect())
+}
+
+/// The nearest cgroup, from `own` upwards, whose children have the controllers; enabled there when they are not yet.
+/// Ours itself has processes, us among them, so that only the hierarchy's own root can be both.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn parent(mount_point: &Path, own: &Path) -> Result<PathBuf, ControllersError> {
+    let available = words(&mount_point.join("cgroup.controllers"))?;
+    let has = |name: &&'static str| available.iter().any(|word| word == name);
+    let missing: Vec<_> = NEEDED.into_iter().filter(|name| !has(name)).collect();
+    if !missing.is_empty() {
+        return Err(ControllersError::Missing { missing, root: mount_point.to_owned() });
+    }
+    for cgroup in own.ancestors() {
+        let dir = mount_point.join(cgroup.strip_prefix("/").unwrap_or(cgroup));
+        if enable(&dir)? {
+            return Ok(cgroup.to_owned());
+        }
+    }
+    Err(ControllersError::Busy { root: mount_point.to_owned() })
+}
+
+/// Let the children of the cgroup at `dir` have the controllers; false when it cannot.
+///
+/// # Errors
+/// When its files cannot be read or written.
+pub(super) fn enable(dir: &Path) -> Result<bool, FileError> {
+    let own = words(&dir.join("cgroup.controllers"))?;
+    let path = dir.join("cgroup.subtree_control");
+    let given = words(&path)?;
+    for name in NEEDED.iter().chain(&WANTED) {
+        if given.iter().any(|word| word == name) {
+            continue;
+        }
+        let needed = NEEDED.contains(name);
+        match own.iter().any(|word| word == name).then(|| fs::write(&path, format!("+{name}"))) {
+            Some(Ok(())) => {}
+            Some(Err(error)) if needed && error.kind() != io::ErrorKind::ResourceBusy => {
+                return Err(FileError::of("write", &path)(error));
+            }
+            // Not there, or the cgroup is busy.
+            _ if needed => return Ok(false),
+            _ => {}
+        }
+    }
+    Ok(true)
+}

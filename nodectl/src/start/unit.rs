@@ -1,0 +1,73 @@
+//! A node's machine as a unit of systemd, while it starts.
+
+use std::io::Read;
+use std::process::{Child, ExitStatus};
+
+use super::StartError;
+use crate::command::{self, CommandError};
+use crate::node::{Machine, Node};
+use crate::ready::{Progress, Starting, TICK};
+use crate::state::StateDirs;
+use crate::unit;
+
+/// systemd-run, which ends when the unit is up or has failed.
+pub(super) struct Unit<'a> {
+    dirs: &'a StateDirs,
+    node: &'a Node,
+    run: Child,
+    has_leader: bool,
+}
+
+impl<'a> Unit<'a> {
+    /// Have systemd start it.
+    pub(super) fn launch(dirs: &'a StateDirs, node: &'a Node) -> Result<Self, StartError> {
+        let mut command = unit::start(dirs, node)?;
+        let run = command.spawn();
+        let run = run.map_err(|source| CommandError::Spawn { command: command::shown(&command), source })?;
+        Ok(Unit { dirs, node, run, has_leader: false })
+    }
+
+    fn machine(&self) -> Option<Machine> {
+        self.node.machine(self.dirs).ok().flatten()
+    }
+
+    fn started(&mut self) -> Option<ExitStatus> {
+        self.run.try_wait().ok().flatten()
+    }
+}
+
+impl Starting for Unit<'_> {
+    fn progress(&mut self) -> Progress {
+        // NOTIFY_SOCKET is systemd's: the leader is found otherwise.
+        let leader = if self.has_leader { None } else { self.machine().and_then(|machine| machine.find_leader()) };
+        self.has_leader |= leader.is_some();
+        let ready = self.started().is_some_and(|status| status.success());
+        if !ready {
+            std::thread::sleep(TICK);
+        }
+        Progress { leader, ready }
+    }
+
+    fn ended(&mut self) -> Option<String> {
+        match self.started() {
+            None => None,
+            Some(status) if status.success() => {
+                let runs = self.machine().is_some_and(|machine| machine.is_running());
+                (!runs).then(String::new)
+            }
+            Some(_) => {
+                let mut said = String::new();
+                self.run.stderr.as_mut().map(|stderr| stderr.read_to_string(&mut said));
+                Some(format!(": {}", said.trim()))
+            }
+        }
+    }
+}
+
+impl Drop for Unit<'_> {
+    fn drop(&mut self) {
+        // The unit starts or ends without it.
+        let _ = self.run.kill();
+        let _ = self.run.wait();
+    }
+}
