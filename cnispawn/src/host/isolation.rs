@@ -1,9 +1,9 @@
 //! Keep other hosts from containers whose network masquerades: with forwarding on, whoever sets a route to it by way of
 //! this host would reach them, API servers and sshds of nodes too.
 //!
-//! In an nftables table of our own for each bridge: a drop is final, wherever it stands. What comes from another network
-//! of this host, ours or Docker's, is dropped as well, as Docker does it; published ports are open to all. Networks
-//! without `ipMasq` are routed on purpose, and left alone.
+//! In an nftables table of our own for each bridge: a refusal is final, wherever it stands. What comes from another
+//! network of this host, ours or Docker's, is refused as well, as Docker does it; published ports are open to all.
+//! Networks without `ipMasq` are routed on purpose, and left alone.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use crate::tool::Tool;
 
 const NFT: Tool = Tool { program: "nft", package: "nftables" };
 
-/// Drop what would open connections into these bridges from elsewhere, but for published ports.
+/// Refuse what would open connections into these bridges from elsewhere, but for published ports.
 ///
 /// # Errors
 /// When nft is missing or fails.
@@ -52,16 +52,16 @@ fn removal(bridge: &str) -> String {
     format!("add table inet {table}\ndelete table inet {table}\n")
 }
 
-/// As nft lists them.
+/// As nft lists them. Before iptables' FORWARD, which may drop: who is refused need not wait.
 fn rules(bridge: &str) -> String {
     let into = format!("iifname != \"{bridge}\" oifname \"{bridge}\"");
     let lines = [
         format!("table inet {} {{", table(bridge)),
         "\tchain forward {".into(),
-        "\t\ttype filter hook forward priority filter; policy accept;".into(),
+        "\t\ttype filter hook forward priority filter - 5; policy accept;".into(),
         format!("\t\t{into} ct state established,related accept"),
         format!("\t\t{into} ct status dnat accept"),
-        format!("\t\t{into} drop"),
+        format!("\t\t{into} reject with icmpx admin-prohibited"),
         "\t}\n}\n".into(),
     ];
     lines.join("\n")
