@@ -26,8 +26,8 @@ pub fn isolate() {
     bind(Some(aside.path()), "/sys/fs/cgroup", MsFlags::MS_BIND | MsFlags::MS_REC);
     nix::mount::umount2(aside.path(), nix::mount::MntFlags::MNT_DETACH).expect("unmounted");
 
-    // The second and third for a host whose NetworkManager or firewalld would be told of a test's bridges.
-    for dir in ["/run/netns", "/run/dbus", "/run/NetworkManager"] {
+    // But for the first, so that the machine's own NetworkManager and firewalld are told nothing.
+    for dir in ["/run/netns", "/run/dbus", "/run/NetworkManager", "/run/firewalld"] {
         fs::create_dir_all(dir).expect("created");
         mount(Some("tmpfs"), dir, Some("tmpfs"), MsFlags::empty(), None::<&str>).expect("a tmpfs");
     }

@@ -65,8 +65,6 @@ impl Service {
     /// # Panics
     /// When it does not come up.
     pub fn firewalld(fixture: &Fixture) -> Self {
-        fs::create_dir_all("/run/firewalld").expect("created");
-        hide("/run/firewalld");
         let mut firewalld = Command::new("firewalld");
         firewalld.args(["--nofork", "--nopid", "--log-file"]).arg(fixture.path("firewalld.log"));
         start(firewalld, "org.fedoraproject.FirewallD1")
