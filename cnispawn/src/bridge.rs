@@ -8,6 +8,8 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::cni::NetworkList;
 use crate::dirs::Dirs;
 use crate::files::FileError;
@@ -17,6 +19,17 @@ use crate::record::{Record, Recorded};
 
 /// How long the kernel may take to remove a bridge's last port after its peer's namespace is gone.
 const PORTS_GONE: Duration = Duration::from_secs(2);
+
+/// A bridge that the plugins of a network make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bridge {
+    /// Its name.
+    pub name: String,
+    /// Whether the host is the containers' gateway.
+    pub gateway: bool,
+    /// Whether the containers go out by the host's address: nobody is meant to know theirs.
+    pub private: bool,
+}
 
 /// Why bridges are not known, or not deleted.
 #[derive(Debug, thiserror::Error)]
@@ -58,10 +71,9 @@ pub fn remove(dirs: &Dirs, name: &Name, list: &NetworkList, before: &BTreeSet<St
     if !attachments(dirs, &list.name, Some(name))?.is_empty() {
         return Ok(());
     }
-    for bridge in made_by(list) {
-        if !before.contains(bridge) && link::is_bridge(bridge) && loses_ports(bridge) {
+    for Bridge { name: bridge, .. } in made_by(list) {
+        if !before.contains(&bridge) && link::is_bridge(&bridge) && loses_ports(&bridge) {
             tracing::debug!("deleting the bridge {bridge}");
-            let bridge = bridge.to_owned();
             link::delete_bridge(&bridge).map_err(|source| BridgeError::Delete { bridge, source })?;
         }
     }
@@ -73,11 +85,18 @@ fn attachments(dirs: &Dirs, network: &str, except: Option<&Name>) -> Result<Vec<
     Record::attachments(dirs, except, |list, _| list.name == network)
 }
 
-/// Bridges that the network's plugins make. Known from the configuration, since a killed ADD has no result; `cni0` is
-/// the bridge plugin's own default.
-fn made_by(list: &NetworkList) -> impl Iterator<Item = &str> {
+/// The bridges that the network's plugins make. Known from the configuration, since a killed ADD has no result; `cni0`
+/// is the bridge plugin's own default.
+pub fn made_by(list: &NetworkList) -> impl Iterator<Item = Bridge> {
     let makers = list.plugins.iter().filter(|plugin| plugin["type"] == "bridge");
-    makers.map(|plugin| plugin.get("bridge").and_then(|name| name.as_str()).unwrap_or("cni0"))
+    makers.map(|plugin| {
+        let is_set = |key: &str| plugin.get(key).and_then(Value::as_bool).unwrap_or_default();
+        Bridge {
+            name: plugin.get("bridge").and_then(Value::as_str).unwrap_or("cni0").to_owned(),
+            gateway: is_set("isGateway") || is_set("isDefaultGateway"),
+            private: is_set("ipMasq"),
+        }
+    })
 }
 
 /// Whether the bridge has no port, or none soon.

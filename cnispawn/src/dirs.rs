@@ -45,6 +45,11 @@ impl Dirs {
         self.run_dir.join("iptables.lock")
     }
 
+    /// The lock for what the host's other programs are told of bridges.
+    pub fn host_lock(&self) -> PathBuf {
+        self.run_dir.join("host.lock")
+    }
+
     /// The cache of results.
     pub fn cache(&self) -> Cache {
         self.cache_at(&self.cache_dir)

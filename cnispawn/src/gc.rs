@@ -10,6 +10,7 @@ use crate::dirs::Dirs;
 use crate::error_chain;
 use crate::files::{self, FileError};
 use crate::heal::{self, HealError, LOCKED};
+use crate::host::{self, HostError};
 use crate::lock::{Lock, LockError, Mode};
 use crate::name::Name;
 use crate::netns;
@@ -36,7 +37,8 @@ pub enum GcError {
     File(#[from] FileError),
 }
 
-/// Undo all ended containers, waiting for watchers that are at it. Goes on past errors.
+/// Undo all ended containers, waiting for watchers that are at it, and tell the host again of the networks of those that
+/// run: a firewall that was restarted has forgotten. Goes on past errors.
 ///
 /// # Errors
 /// When something is left; all that is, is listed.
@@ -114,7 +116,7 @@ fn clear(dirs: &Dirs, name: &Name) -> Result<(), HealError> {
 
 fn collect(dirs: &Dirs, record: &Record) -> Result<(), HealError> {
     if record.process.is_alive() {
-        return Ok(());
+        return readmit(dirs, record);
     }
     match heal::claim(dirs, &record.name) {
         Ok(lock) => Ok(heal::release(dirs, &record.name, lock)?),
@@ -122,4 +124,13 @@ fn collect(dirs: &Dirs, record: &Record) -> Result<(), HealError> {
         Err(HealError::Running { .. }) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+fn readmit(dirs: &Dirs, record: &Record) -> Result<(), HealError> {
+    let lists = record.lists().map_err(HostError::from)?;
+    let attachments = record.attachments.iter().map(|recorded| &recorded.attachment);
+    let _in_use = networks::hold(dirs, lists.iter().zip(attachments))?;
+    // Ended and undone in the meantime, nobody would take back what the host is told now.
+    let now = Record::load(dirs, &record.name)?.filter(|now| now.process.is_alive());
+    now.map_or(Ok(()), |now| Ok(host::admit(dirs, &now)?))
 }

@@ -10,6 +10,7 @@ use crate::cni::{Chain, NetworkList};
 use crate::detach::{self, DetachError};
 use crate::dirs::Dirs;
 use crate::files::FileError;
+use crate::host::{self, HostError};
 use crate::hostport::{self, HostportError};
 use crate::lock::{Lock, LockError, Mode};
 use crate::name::Name;
@@ -67,6 +68,9 @@ pub enum HealError {
     /// Chains could not be deleted.
     #[error(transparent)]
     Hostport(#[from] HostportError),
+    /// The host's other programs could not be told.
+    #[error(transparent)]
+    Host(#[from] HostError),
     /// The record's configuration is not one.
     #[error("the record of container {name} holds no network configuration")]
     Conf {
@@ -151,6 +155,7 @@ pub fn undo(dirs: &Dirs, record: &Record) -> Result<(), HealError> {
             hostport::remove(dirs, &record.name)?;
         }
     }
+    host::dismiss(dirs, &record.name, &lists)?;
     Ok(record.remove(dirs)?)
 }
 

@@ -3,12 +3,12 @@
 //! The portmap plugin makes them with the first port, for all networks together, and leaves them behind. Both functions
 //! want the chains' lock held, so that no chain comes or goes between their looks.
 
-use std::io::{self, Write};
-use std::process::{Command, Stdio};
+use std::io;
 
 use crate::cni::{Attachment, NetworkList};
 use crate::dirs::Dirs;
 use crate::files::FileError;
+use crate::iptables;
 use crate::name::Name;
 use crate::record::{Record, Recorded};
 
@@ -16,8 +16,6 @@ use crate::record::{Record, Recorded};
 const CHAINS: &str = "CNI-HOSTPORT-";
 /// The one that leads to the ports' own chains.
 const PORTS: &str = "CNI-HOSTPORT-DNAT";
-
-const FAMILIES: [[&str; 2]; 2] = [["iptables-save", "iptables-restore"], ["ip6tables-save", "ip6tables-restore"]];
 
 /// Why chains are not known, or not deleted.
 #[derive(Debug, thiserror::Error)]
@@ -59,10 +57,9 @@ pub fn remove(dirs: &Dirs, name: &Name) -> Result<(), HostportError> {
         return Ok(());
     }
     let failed = |source| HostportError::Iptables { action: "delete", source };
-    for [save, restore] in FAMILIES {
-        if let Some(script) = deletion(&table(save).map_err(failed)?) {
-            tracing::debug!("deleting the chains {CHAINS}* by {restore}");
-            apply(restore, &script).map_err(failed)?;
+    for iptables in iptables::installed() {
+        if let Some(script) = deletion(&iptables.read("nat").map_err(failed)?) {
+            iptables.apply(&script).map_err(failed)?;
         }
     }
     Ok(())
@@ -75,20 +72,8 @@ fn publishing(dirs: &Dirs, except: Option<&Name>) -> Result<Vec<Recorded>, FileE
 
 fn there() -> Result<bool, HostportError> {
     let failed = |source| HostportError::Iptables { action: "look for", source };
-    let tables = FAMILIES.iter().map(|[save, _]| table(save)).collect::<io::Result<Vec<_>>>().map_err(failed)?;
-    Ok(tables.iter().any(|table| table.contains(&format!(":{CHAINS}"))))
-}
-
-/// The nat table; nothing where the plugin had no such program either.
-fn table(save: &str) -> io::Result<String> {
-    if which::which(save).is_err() {
-        return Ok(String::new());
-    }
-    let output = Command::new(save).args(["-t", "nat"]).output()?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    Err(io::Error::other(format!("`{save} -t nat` failed with {}: {}", output.status, stderr(&output.stderr))))
+    let tables = iptables::installed().map(|iptables| iptables.read("nat")).collect::<io::Result<Vec<_>>>();
+    Ok(tables.map_err(failed)?.iter().any(|table| table.contains(&format!(":{CHAINS}"))))
 }
 
 /// What deletes the chains, and the rules that lead to them, for iptables-restore(8); `None` when there are none, or
@@ -106,24 +91,6 @@ fn deletion(table: &str) -> Option<String> {
     let flushes = chains.iter().filter(|chain| **chain != PORTS).map(|chain| format!("-F {chain}\n"));
     let deletions = chains.iter().map(|chain| format!("-X {chain}\n"));
     Some(format!("*nat\n{}COMMIT\n", jumps.chain(flushes).chain(deletions).collect::<String>()))
-}
-
-fn apply(restore: &str, script: &str) -> io::Result<()> {
-    let mut command = Command::new(restore);
-    let mut child = command.args(["--noflush", "--wait"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(script.as_bytes())?;
-    }
-    let output = child.wait_with_output()?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let replay = format!("printf %s {} | {restore} --noflush --wait", shell_words::quote(script));
-    Err(io::Error::other(format!("`{replay}` failed with {}: {}", output.status, stderr(&output.stderr))))
-}
-
-fn stderr(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).trim().to_owned()
 }
 
 #[cfg(test)]

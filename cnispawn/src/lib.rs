@@ -16,8 +16,10 @@ pub mod files;
 pub mod gc;
 pub mod heal;
 pub mod hold;
+pub mod host;
 pub mod hostport;
 pub mod ip;
+pub mod iptables;
 pub mod late;
 pub mod link;
 pub mod lock;
@@ -38,6 +40,7 @@ pub mod standin;
 pub mod status;
 pub mod subnet;
 pub mod table;
+pub mod tool;
 pub mod verb;
 pub mod watch;
 

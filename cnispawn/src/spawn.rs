@@ -13,6 +13,7 @@ use crate::dirs::Dirs;
 use crate::dns;
 use crate::files::{self, FileError};
 use crate::heal::{self, HealError};
+use crate::host::{self, HostError};
 use crate::hostport::{self, HostportError};
 use crate::lock::{Lock, LockError};
 use crate::netns::{self, NetnsError};
@@ -69,6 +70,9 @@ pub enum SpawnError {
     /// The host's chains for published ports are not known.
     #[error(transparent)]
     Hostport(#[from] HostportError),
+    /// The host's other programs could not be told of the networks' bridges.
+    #[error(transparent)]
+    Host(#[from] HostError),
     /// The network namespace could not be made.
     #[error(transparent)]
     Netns(#[from] NetnsError),
@@ -175,6 +179,7 @@ fn attach_first(
     if !supervised {
         watch::start(dirs, &plan.name, plan.asked.order, lock)?;
     }
+    host::admit(dirs, &record)?;
     let results = if taken_over {
         record.results(dirs)
     } else {
@@ -189,7 +194,9 @@ fn attach_first(
 /// Have the watcher attach the container, before the first instruction of its own is executed.
 fn leave_to_watcher(plan: &Plan, dirs: &Dirs, lock: &Lock) -> Result<Option<PathBuf>, SpawnError> {
     let _in_use = networks::hold(dirs, plan.attachments())?;
-    new_record(plan, dirs)?.write(dirs)?;
+    let record = new_record(plan, dirs)?;
+    record.write(dirs)?;
+    host::admit(dirs, &record)?;
     // What will be in it is not known yet; whether it will be needed is.
     let named = plan.networks.iter().any(|planned| planned.list.may_name_servers());
     let wanted = named && !plan.asked.handles_resolv_conf;

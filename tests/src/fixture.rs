@@ -1,7 +1,7 @@
 //! A host, a network and a container's root file system for a test.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -112,13 +112,7 @@ impl Fixture {
     /// # Panics
     /// When it does not come up.
     pub fn start(&self, name: &str) -> Container {
-        let mut run = self.run(name, "echo up; exec sleep 1000");
-        let mut child = run.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("cnispawn runs");
-        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
-        let mut line = String::new();
-        stdout.read_line(&mut line).expect("readable");
-        assert_eq!(line, "up\n", "`cnispawn run {name}` starts a container");
-        Container { child, name: name.to_owned() }
+        started(name, self.run(name, "echo up; exec sleep 1000"))
     }
 
     /// What `cnispawn ls --json` prints.
@@ -138,6 +132,22 @@ impl Fixture {
         self.before.wait_unchanged();
         assert_eq!(self.ls(), Vec::<Value>::new());
     }
+}
+
+/// A container that `run` starts, once it has printed `up`.
+///
+/// # Panics
+/// When it does not, with what it says instead.
+pub fn started(name: &str, mut run: Command) -> Container {
+    let mut child = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("cnispawn runs");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("readable");
+    if line != "up\n" {
+        let mut said = String::new();
+        child.stderr.take().expect("piped").read_to_string(&mut said).expect("readable");
+        panic!("container {name} says {line:?}: {said}");
+    }
+    Container { child, name: name.to_owned() }
 }
 
 /// A running container, and the process that was started as cnispawn.

@@ -26,8 +26,11 @@ pub fn isolate() {
     bind(Some(aside.path()), "/sys/fs/cgroup", MsFlags::MS_BIND | MsFlags::MS_REC);
     nix::mount::umount2(aside.path(), nix::mount::MntFlags::MNT_DETACH).expect("unmounted");
 
-    fs::create_dir_all("/run/netns").expect("/run/netns");
-    mount(Some("tmpfs"), "/run/netns", Some("tmpfs"), MsFlags::empty(), None::<&str>).expect("a tmpfs");
+    // But for the first, so that the machine's own NetworkManager and firewalld are told nothing.
+    for dir in ["/run/netns", "/run/dbus", "/run/NetworkManager", "/run/firewalld"] {
+        fs::create_dir_all(dir).expect("created");
+        mount(Some("tmpfs"), dir, Some("tmpfs"), MsFlags::empty(), None::<&str>).expect("a tmpfs");
+    }
     let status =
         Command::new("ip").args(["link", "set", "lo", "up"]).status().expect("ip runs; the tests need iproute2");
     assert!(status.success(), "the loopback is set up");

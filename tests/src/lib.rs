@@ -6,7 +6,9 @@ pub mod fixture;
 pub mod generated;
 pub mod host;
 pub mod isolate;
+pub mod neighbour;
 pub mod node;
+pub mod service;
 
 pub use binary::bin;
 pub use fixture::Fixture;

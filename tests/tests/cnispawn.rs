@@ -3,6 +3,7 @@
 
 mod cnispawn {
     mod containers;
+    mod desktop;
     mod ends;
     mod errors;
     mod hostile;

@@ -1,18 +1,13 @@
 //! What `run` offers beside one network: several, published ports, fixed addresses, DNS, user namespaces, reboots.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tests::fixture::{Container, Fixture, bridge, fail, succeed, wait_for};
-
-/// A server that answers every connection with one line; perl is part of every Debian.
-const SERVER: &str = r#"exec perl -MIO::Socket::INET -e '
-    my $s = IO::Socket::INET->new(LocalPort => 80, Listen => 5, ReuseAddr => 1) or die "$!";
-    $| = 1; print "up\n"; while (my $c = $s->accept) { print $c "hello\n"; close $c }'"#;
+use tests::fixture::{Fixture, bridge, fail, started, succeed, wait_for};
+use tests::neighbour::{HELLO, Neighbour};
 
 /// What a container needs to own, for a user namespace: a root that may be written to.
 const IN_USER_NAMESPACE: &[&str] = &["--private-users=pick", "--private-users-ownership=chown"];
@@ -30,50 +25,13 @@ fn two_networks(n: u8) -> Fixture {
     fixture
 }
 
-fn started(mut run: Command) -> Container {
-    let mut child = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("cnispawn runs");
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("readable");
-    if line != "up\n" {
-        let mut stderr = String::new();
-        child.stderr.take().expect("piped").read_to_string(&mut stderr).expect("readable");
-        panic!("the container says {line:?}: {stderr}");
-    }
-    Container { child, name: "web".into() }
-}
-
-/// A second host beside ours: a network namespace with a link to it.
-fn neighbour() {
-    for words in [
-        "netns add neighbour",
-        "link add toward type veth peer name back netns neighbour",
-        "address add 192.0.2.1/24 dev toward",
-        "link set toward up",
-        "-n neighbour address add 192.0.2.2/24 dev back",
-        "-n neighbour link set back up",
-    ] {
-        succeed(Command::new("ip").args(words.split(' ')));
-    }
-}
-
-fn remove_neighbour() {
-    succeed(Command::new("ip").args(["netns", "delete", "neighbour"]));
-    wait_for("its link to go with it", || !fs::exists("/sys/class/net/toward").expect("sysfs"));
-}
-
-/// What the neighbour gets from a port of ours.
-fn asked_by_neighbour(address: &str) -> String {
-    let script = format!("exec 3<>/dev/tcp/{address}; timeout 10 cat <&3");
-    succeed(Command::new("ip").args(["netns", "exec", "neighbour", "bash", "-c", &script]))
-}
-
 /// Two networks and a published port, reached from a second network namespace.
 fn two_networks_and_a_port(n: u8, nspawn: &[&str]) {
     let fixture = two_networks(n);
-    neighbour();
+    let neighbour = Neighbour::new();
     let networks = ["--network", &format!("cs-{n}"), "--network", &format!("other-{n}"), "--publish", "8080:80/tcp"];
-    let mut web = started(fixture.run_with("web", &networks, nspawn, SERVER));
-    assert_eq!(asked_by_neighbour("192.0.2.1/8080"), "hello\n");
+    let mut web = started("web", fixture.run_with("web", &networks, nspawn, HELLO));
+    assert_eq!(neighbour.asks("192.0.2.1/8080"), "hello\n");
     let rows = fixture.ls();
     assert_eq!(rows[0]["networks"], json!([format!("cs-{n}"), format!("other-{n}")]));
     assert_eq!(rows[0]["addresses"], json!([format!("10.201.{n}.2"), format!("10.201.{}.2", n + 100)]));
@@ -83,7 +41,7 @@ fn two_networks_and_a_port(n: u8, nspawn: &[&str]) {
         "{links}"
     );
     web.kill();
-    remove_neighbour();
+    neighbour.leave();
     fixture.assert_clean();
 }
 
@@ -147,7 +105,7 @@ fn bandwidth_is_limited_in_both_directions() {
     let bandwidth = json!({"type": "bandwidth", "capabilities": {"bandwidth": true}});
     fixture.write_conf(&json!([bridge(65, 24, fixture.path("ipam")), bandwidth]));
     let options = ["--bandwidth", "ingress=8M,egress=4M"];
-    let mut web = started(fixture.run_with("web", &options, &["--read-only"], "echo up; exec sleep 1000"));
+    let mut web = started("web", fixture.run_with("web", &options, &["--read-only"], "echo up; exec sleep 1000"));
     let limits = succeed(Command::new("tc").args(["qdisc", "show"]));
     assert!(limits.contains("tbf") && limits.contains("rate 8Mbit") && limits.contains("rate 4Mbit"), "{limits}");
     web.kill();
@@ -208,7 +166,7 @@ fn with_no_configuration_at_all_there_is_a_network() {
 #[test]
 fn a_host_that_would_lose_its_advertised_route_gets_no_ipv6() {
     let fixture = Fixture::without_network(72);
-    neighbour();
+    let neighbour = Neighbour::new();
     succeed(Command::new("ip").args("-6 address add 2001:db8::2/64 dev toward nodad".split(' ')));
     succeed(Command::new("ip").args("-6 route add default via 2001:db8::1 dev toward proto ra".split(' ')));
     let mut run = fixture.run("web", "ip -brief address show dev eth0");
@@ -218,7 +176,7 @@ fn a_host_that_would_lose_its_advertised_route_gets_no_ipv6() {
     let forwarding = fs::read_to_string("/proc/sys/net/ipv6/conf/all/forwarding").expect("a sysctl");
     assert_eq!(forwarding.trim(), "0", "router advertisements are still believed");
     wait_for("the watcher", || fixture.ls().is_empty());
-    remove_neighbour();
+    neighbour.leave();
     fs::remove_file(fixture.path("state/cnispawn0.conflist")).expect("there");
     fs::remove_file(fixture.path("state/cnispawn0.lock")).expect("there");
     fixture.assert_clean();
@@ -292,14 +250,14 @@ fn a_dry_run_prints_what_would_be_run_and_changes_nothing() {
 #[test]
 fn a_published_port_has_an_address_of_its_own() {
     let fixture = two_networks(71);
-    neighbour();
+    let neighbour = Neighbour::new();
     succeed(Command::new("ip").args(["address", "add", "192.0.2.9/24", "dev", "toward"]));
-    let mut web = started(fixture.run_with("web", &["--publish", "192.0.2.9:8080:80"], &["--read-only"], SERVER));
-    assert_eq!(asked_by_neighbour("192.0.2.9/8080"), "hello\n");
+    let mut web = started("web", fixture.run_with("web", &["--publish", "192.0.2.9:8080:80"], &["--read-only"], HELLO));
+    assert_eq!(neighbour.asks("192.0.2.9/8080"), "hello\n");
     let elsewhere: SocketAddr = "192.0.2.1:8080".parse().expect("an address");
     TcpStream::connect_timeout(&elsewhere, Duration::from_secs(5)).expect_err("not published there");
     web.kill();
-    remove_neighbour();
+    neighbour.leave();
     fixture.assert_clean();
     let error = fail(&mut fixture.run_with("web", &["--network", "other-71", "--publish", "80:80"], &[], "true"), 1);
     assert!(error.contains("which other-71 has not"), "{error}");
