@@ -1,5 +1,6 @@
 //! What the integration tests share: the binaries under test, and a picture of the host before and after.
 
+pub mod ansible;
 pub mod binary;
 pub mod cni;
 pub mod fixture;
@@ -7,6 +8,7 @@ pub mod generated;
 pub mod host;
 pub mod isolate;
 pub mod node;
+pub mod wrapper;
 
 pub use binary::bin;
 pub use fixture::Fixture;
