@@ -4,33 +4,30 @@ CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
 NODES ?= 3
+# `make up YES=1` does not ask before it installs packages.
+YES ?=
 
-VENV := ansible/.venv
+SETUP := hack/setup $(if $(YES),--yes)
 LINT_VENV := target/lint-venv
 # Every file of tests but the end-to-end test.
 INTEGRATION := $(filter-out e2e,$(basename $(notdir $(wildcard tests/tests/*.rs))))
 SCRIPTS := kubeadm-systemd .ci/run hack/setup hack/fuzz tests/tests/differential/recorder.sh $(wildcard examples/*.sh)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build up down check test unit fuzz integration e2e bench bench-cni install uninstall
+.PHONY: help setup build up down check test unit fuzz integration e2e bench bench-cni install uninstall deb rpm
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-setup: ## Install what the host needs: packages (apt), Rust and Go if missing, Ansible in a virtual environment
-	hack/setup
-	@$(MAKE) --no-print-directory $(VENV)/.done
-
-# ansible-core is pinned by its own file: a new pin makes a new environment.
-$(VENV)/.done: ansible/requirements.txt
-	python3 -m venv --clear $(VENV)
-	$(VENV)/bin/pip install --quiet --requirement ansible/requirements.txt
-	touch $@
+setup: ## Install what the host lacks to test the project: packages, Ansible in a virtual environment
+	$(SETUP) --test
 
 build: ## Compile the binaries
 	$(CARGO) build --release --locked --quiet
 
-up: setup build ## Bring up a cluster of NODES nodes
+up: ## Install what the host lacks, and bring up a cluster of NODES nodes
+	$(SETUP) --build
+	@$(MAKE) --no-print-directory build
 	./kubeadm-systemd up --nodes $(NODES)
 
 down: ## Remove the cluster, and put the host back as it was
@@ -74,18 +71,47 @@ bench-cni: setup build ## Time an ADD by cnispawn, by cnitool and by the plugins
 # Where things go; systemd looks for units of packages in /usr/lib, whatever PREFIX is.
 BINDIR = $(PREFIX)/bin
 SHARE = $(PREFIX)/share
+LIBEXEC = $(PREFIX)/libexec/kubeadm-systemd
 UNITDIR = $(if $(filter /usr,$(PREFIX)),/usr/lib,/etc)/systemd/system
 BINARIES := cnispawn nodectl clusterctl
+# As git has them: no virtual environment, no compiled Python.
+PLAYBOOKS := $(wildcard $(addprefix ansible/,*.yml *.cfg requirements.txt group_vars/* library/*.py callback_plugins/*.py \
+	roles/*/*/*))
 
 install: build ## Install into PREFIX
 	install -D -t $(DESTDIR)$(BINDIR) $(addprefix target/release/,$(BINARIES)) kubeadm-systemd
-	mkdir -p $(DESTDIR)$(SHARE)/kubeadm-systemd $(DESTDIR)$(UNITDIR)
-	cp -r ansible $(DESTDIR)$(SHARE)/kubeadm-systemd/
+	install -D -t $(DESTDIR)$(LIBEXEC) hack/setup
+	install -D -m 644 -t $(DESTDIR)$(LIBEXEC) hack/packages
+	for file in $(PLAYBOOKS); do install -D -m 644 $$file $(DESTDIR)$(SHARE)/kubeadm-systemd/$$file || exit; done
+	install -D -m 644 -t $(DESTDIR)$(SHARE)/doc/kubeadm-systemd README.md CHANGELOG.md $(wildcard docs/*.md)
 	target/release/generate $(DESTDIR)$(SHARE)
+	install -d $(DESTDIR)$(UNITDIR)
 	sed 's|@BINDIR@|$(BINDIR)|' cnispawn/systemd/cnispawn@.service >$(DESTDIR)$(UNITDIR)/cnispawn@.service
 
 uninstall: ## Remove what install put there
 	cd $(DESTDIR)$(BINDIR) && rm -f $(BINARIES) kubeadm-systemd
-	rm -rf $(DESTDIR)$(SHARE)/kubeadm-systemd $(DESTDIR)$(UNITDIR)/cnispawn@.service
-	cd $(DESTDIR)$(SHARE) && for binary in $(BINARIES); do rm -f man/man1/$$binary.1 man/man1/$$binary-*.1 \
-		bash-completion/completions/$$binary zsh/site-functions/_$$binary fish/vendor_completions.d/$$binary.fish; done
+	rm -rf $(DESTDIR)$(SHARE)/kubeadm-systemd $(DESTDIR)$(SHARE)/doc/kubeadm-systemd $(DESTDIR)$(LIBEXEC)
+	rm -f $(DESTDIR)$(UNITDIR)/cnispawn@.service
+	cd $(DESTDIR)$(SHARE) && for program in $(BINARIES) kubeadm-systemd; do \
+		rm -f man/man1/$$program.1 man/man1/$$program-*.1 bash-completion/completions/$$program \
+		zsh/site-functions/_$$program fish/vendor_completions.d/$$program.fish; done
+
+# Packages are made of one installed tree. The tools that make them are pinned here.
+STAGE := target/stage
+CARGO_DEB := target/tools/cargo-deb-3.8.0
+CARGO_RPM := target/tools/cargo-generate-rpm-0.21.1
+
+deb: $(CARGO_DEB)/bin stage ## Make target/debian/kubeadm-systemd_*.deb
+	$(CARGO_DEB)/bin/cargo-deb deb --quiet --package clusterctl --no-build --no-strip
+
+rpm: $(CARGO_RPM)/bin stage ## Make target/generate-rpm/kubeadm-systemd-*.rpm
+	$(CARGO_RPM)/bin/cargo-generate-rpm generate-rpm --package clusterctl
+
+.PHONY: stage
+stage:
+	rm -rf $(STAGE)
+	@$(MAKE) --no-print-directory install DESTDIR=$(STAGE) PREFIX=/usr
+
+target/tools/%/bin:
+	$(CARGO) install --quiet --locked --root $(@D) --target-dir target/tools/build \
+		$(shell echo $* | sed 's/-\([0-9.]*\)$$/@\1/')

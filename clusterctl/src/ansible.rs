@@ -20,38 +20,17 @@ use nodectl::state::StateDirs;
 use crate::cluster::ClusterFiles;
 use crate::events::{Reader, Summary};
 
-/// The oldest ansible-core whose modules run on the nodes' Python 3.13.
-const OLDEST: (u32, u32) = (2, 17);
+mod find;
 
-/// How Ansible is run.
-#[derive(Clone, Debug, clap::Args)]
-pub struct AnsibleArgs {
-    /// Directory of the playbooks [default: beside this program]
-    #[arg(long, global = true, value_name = "DIR", env = "KUBEADM_SYSTEMD_ANSIBLE_DIR")]
-    pub ansible_dir: Option<PathBuf>,
-    /// The ansible-playbook to run [default: of the playbooks' virtual environment, else in PATH]
-    #[arg(long, global = true, value_name = "FILE", env = "KUBEADM_SYSTEMD_ANSIBLE_PLAYBOOK")]
-    pub ansible_playbook: Option<PathBuf>,
-}
+pub use find::{AnsibleArgs, FindError};
 
 /// Why a playbook did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum AnsibleError {
-    /// There are no playbooks.
-    #[error("no playbooks at {}; name their directory with --ansible-dir", .0.display())]
-    NoPlaybooks(PathBuf),
-    /// There is no Ansible.
-    #[error("ansible-playbook not found; run `make setup`, or install ansible-core as {} pins it", .0.join("requirements.txt").display())]
-    NoAnsible(PathBuf),
-    /// It is too old.
-    #[error("{} is ansible-core {version}; {}.{} or later is needed: run `make setup`, or name another with --ansible-playbook", program.display(), OLDEST.0, OLDEST.1)]
-    TooOld {
-        /// The program.
-        program: PathBuf,
-        /// Its version.
-        version: String,
-    },
-    /// It could not be asked for its version, or not run.
+    /// There is no Ansible, or no playbook.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// It could not be run.
     #[error(transparent)]
     Command(#[from] CommandError),
     /// A task failed.
@@ -111,27 +90,15 @@ impl Ansible {
     ///
     /// # Errors
     /// When one is missing, or Ansible is too old.
-    pub fn find(args: &AnsibleArgs) -> Result<Self, AnsibleError> {
-        let dir = args.ansible_dir.clone().unwrap_or_else(playbooks_beside_us);
-        if !dir.join("up.yml").is_file() {
-            return Err(AnsibleError::NoPlaybooks(dir));
-        }
-        let own = dir.join(".venv/bin/ansible-playbook");
-        if args.ansible_playbook.is_none() && own.is_file() {
-            // Pinned by requirements.txt: no need to ask it.
-            return Ok(Ansible { dir, program: own });
-        }
-        let program = match &args.ansible_playbook {
-            Some(program) => program.clone(),
-            None => which::which("ansible-playbook").map_err(|_| AnsibleError::NoAnsible(dir.clone()))?,
-        };
-        let output = command::output(Command::new(&program).arg("--version"))?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let version = version(&text).unwrap_or("of an unknown version");
-        if !is_new_enough(version) {
-            return Err(AnsibleError::TooOld { program, version: version.to_owned() });
-        }
+    pub fn find(args: &AnsibleArgs, dirs: &StateDirs) -> Result<Self, AnsibleError> {
+        let dir = find::playbooks(args)?;
+        let program = find::program(args, dirs, &dir)?;
         Ok(Ansible { dir, program })
+    }
+
+    /// One of Ansible's programs.
+    pub fn program(&self, name: &Path) -> PathBuf {
+        self.program.with_file_name(name)
     }
 
     /// Run a playbook on the cluster's inventory.
@@ -161,6 +128,8 @@ impl Ansible {
         ansible.env("ANSIBLE_CONFIG", self.dir.join("ansible.cfg"));
         ansible.env("ANSIBLE_SSH_CONTROL_PATH_DIR", &connections.dir);
         ansible.env("KUBEADM_SYSTEMD_EVENTS", &events_path);
+        // The playbooks' directory is a package's: nothing compiled may be left there.
+        ansible.env("PYTHONDONTWRITEBYTECODE", "1");
         ansible.stdin(Stdio::null()).stderr(log.try_clone().map_err(FileError::of("write", &log_path))?).stdout(log);
         // A group of its own: what it has started ends with it.
         ansible.process_group(0);
@@ -242,41 +211,5 @@ impl Drop for Connections {
             let _ = ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
         }
         let _ = fs::remove_dir_all(&self.dir);
-    }
-}
-
-/// The playbooks of an installation (PREFIX/bin, PREFIX/share), or of the checkout that we were built in.
-fn playbooks_beside_us() -> PathBuf {
-    let exe = std::env::current_exe().unwrap_or_default();
-    let installed = exe.ancestors().nth(2).map(|prefix| prefix.join("share/kubeadm-systemd/ansible"));
-    let checkouts = exe.ancestors().skip(1).map(|dir| dir.join("ansible"));
-    let mut candidates = installed.into_iter().chain(checkouts);
-    candidates
-        .find(|dir| dir.join("up.yml").is_file())
-        .unwrap_or_else(|| PathBuf::from("/usr/share/kubeadm-systemd/ansible"))
-}
-
-/// `ansible-playbook [core 2.19.14]` and more lines.
-fn version(text: &str) -> Option<&str> {
-    let line = text.lines().next()?;
-    line.rsplit([' ', '['])
-        .find(|word| word.starts_with(|c: char| c.is_ascii_digit()))
-        .map(|word| word.trim_end_matches(']'))
-}
-
-fn is_new_enough(version: &str) -> bool {
-    let mut numbers = version.split('.').map_while(|number| number.parse().ok());
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= OLDEST
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_read_from_what_ansible_prints() {
-        assert_eq!(version("ansible-playbook [core 2.19.14]\n  config file = None"), Some("2.19.14"));
-        assert_eq!(version("ansible-playbook 2.9.6\n"), Some("2.9.6"));
-        assert!(is_new_enough("2.19.14") && is_new_enough("3.0") && !is_new_enough("2.14.18") && !is_new_enough("x"));
     }
 }

@@ -48,6 +48,12 @@ pub enum Verb {
         #[arg(long)]
         no_reset: bool,
     },
+    /// Print where a program of the Ansible that is run here is
+    Which {
+        /// The program
+        #[arg(value_name = "PROGRAM", default_value = "ansible-playbook")]
+        program: PathBuf,
+    },
     /// Print the path of a cluster's kubeconfig
     Kubeconfig {
         /// The cluster

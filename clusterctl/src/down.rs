@@ -45,7 +45,7 @@ pub fn run(
         if !cluster.inventory().is_file() {
             return Err(DownError::Unknown(name.clone()));
         }
-        Ansible::find(ansible)?.run("down", dirs, &cluster, DEADLINE, interrupted)?;
+        Ansible::find(ansible, dirs)?.run("down", dirs, &cluster, DEADLINE, interrupted)?;
     }
     Ok(cluster.remove()?)
 }

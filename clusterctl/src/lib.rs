@@ -11,3 +11,4 @@ pub mod inventory;
 pub mod kubeconfig;
 pub mod run;
 pub mod up;
+pub mod which;

@@ -11,6 +11,7 @@ use crate::down::{self, DownError};
 use crate::inventory::{Inventory, InventoryError};
 use crate::kubeconfig::{self, KubeconfigError};
 use crate::up::{self, UpError};
+use crate::which::{self, WhichError};
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,9 @@ pub enum Error {
     /// `kubeconfig`.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
+    /// `which`.
+    #[error(transparent)]
+    Which(#[from] WhichError),
 }
 
 /// Do what the command line says.
@@ -50,6 +54,7 @@ pub fn run(cli: Cli, input: impl BufRead, mut output: impl Write) -> Result<(), 
             up::run(dirs, ansible, inventory, Duration::from_secs(timeout), input, output, &interrupt::flag())?;
         }
         Verb::Down { cluster, no_reset } => down::run(dirs, ansible, &cluster, no_reset, &interrupt::flag())?,
+        Verb::Which { program } => which::run(ansible, dirs, &program, output)?,
         Verb::Kubeconfig { cluster } => kubeconfig::run(dirs, &cluster, output)?,
     }
     Ok(())

@@ -46,7 +46,7 @@ pub fn run(
     mut output: impl Write,
     interrupted: &Arc<AtomicBool>,
 ) -> Result<(), UpError> {
-    let ansible = Ansible::find(ansible)?;
+    let ansible = Ansible::find(ansible, dirs)?;
     let (inventory, text) = match inventory {
         Some(path) => Inventory::read(File::open(&path).map_err(FileError::of("open", &path))?)?,
         None => Inventory::read(input)?,

@@ -7,6 +7,8 @@ use std::path::Path;
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 
+use crate::wrapper;
+
 /// The shells that get completions, and where below PREFIX/share each looks for one of `program`.
 const SHELLS: [(Shell, &str); 3] = [
     (Shell::Bash, "bash-completion/completions/PROGRAM"),
@@ -14,9 +16,9 @@ const SHELLS: [(Shell, &str); 3] = [
     (Shell::Fish, "fish/vendor_completions.d/PROGRAM.fish"),
 ];
 
-/// The definitions of the three command lines.
-pub fn command_lines() -> [Command; 3] {
-    [cnispawn::cli::Cli::command(), nodectl::cli::Cli::command(), clusterctl::cli::Cli::command()]
+/// The definitions of the three binaries' command lines, and of the wrapper's.
+pub fn command_lines() -> [Command; 4] {
+    [cnispawn::cli::Cli::command(), nodectl::cli::Cli::command(), clusterctl::cli::Cli::command(), wrapper::command()]
 }
 
 /// Write all man pages (`man/man1`, one for each verb, too) and completions below `share`.

@@ -1,5 +1,6 @@
 //! What the integration tests share: the binaries under test, and a picture of the host before and after.
 
+pub mod ansible;
 pub mod binary;
 pub mod cni;
 pub mod fixture;
@@ -9,6 +10,7 @@ pub mod isolate;
 pub mod neighbour;
 pub mod node;
 pub mod service;
+pub mod wrapper;
 
 pub use binary::bin;
 pub use fixture::Fixture;

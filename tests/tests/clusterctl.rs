@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::bin;
 
-/// The playbooks of this checkout; `make setup` makes the virtual environment in it.
+/// The playbooks of this checkout.
 const ANSIBLE_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ansible");
 
 /// Directories that no other cluster uses, and the files that node records name.
@@ -44,10 +44,9 @@ impl Fixture {
     fn clusterctl(&self, words: &[&str]) -> Command {
         let mut clusterctl = Command::new(bin("clusterctl"));
         clusterctl.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        for variable in ["KUBEADM_SYSTEMD_CLUSTER", "KUBEADM_SYSTEMD_ANSIBLE_PLAYBOOK"] {
-            clusterctl.env_remove(variable);
-        }
         clusterctl
+            .env_remove("KUBEADM_SYSTEMD_CLUSTER")
+            .env("KUBEADM_SYSTEMD_ANSIBLE_PLAYBOOK", tests::ansible::program("ansible-playbook"))
             .env("KUBEADM_SYSTEMD_STATE_DIR", self.path("state"))
             .env("KUBEADM_SYSTEMD_RUN_DIR", self.path("run"))
             .env("KUBEADM_SYSTEMD_ANSIBLE_DIR", ANSIBLE_DIR);
@@ -154,7 +153,7 @@ fn ansible_reads_the_inventory() {
     let file = fixture.path("inventory.yml");
     fs::write(&file, fixture.ok(&["inventory"], &lines(&nodes))).expect("written");
 
-    let mut program = Command::new(Path::new(ANSIBLE_DIR).join(".venv/bin/ansible-inventory"));
+    let mut program = Command::new(tests::ansible::program("ansible-inventory"));
     // Without our ansible.cfg: the inventory has to do as it is.
     program.arg("-i").arg(&file).arg("--list").current_dir(fixture.0.path());
     let output = program.output().expect("ansible-inventory runs; `make setup` installs it");
@@ -232,15 +231,38 @@ fn a_missing_or_old_ansible_is_told_with_what_to_do() {
 
     fs::write(playbooks.join("up.yml"), "").expect("written");
     let mut missing = fixture.clusterctl(&["up"]);
-    missing.env("KUBEADM_SYSTEMD_ANSIBLE_DIR", &playbooks).env("PATH", "/nonexistent");
+    missing.env("PATH", "/nonexistent").env_remove("KUBEADM_SYSTEMD_ANSIBLE_PLAYBOOK");
     let message = refusal(finish(&mut missing, &inventory));
-    assert!(message.contains("ansible-playbook not found; run `make setup`"), "{message}");
+    assert!(message.contains("ansible-playbook not found; run `kubeadm-systemd setup`"), "{message}");
 
     let old = fixture.playbook_program("ansible-playbook [core 2.14.18]", "exit 9");
     let message = fixture.refused(&["up", "--ansible-playbook", &old], &inventory);
     assert!(message.contains("is ansible-core 2.14.18; 2.17 or later is needed"), "{message}");
     let message = fixture.refused(&["up", "--ansible-playbook", "/nonexistent"], &inventory);
     assert!(message.contains("cannot run `/nonexistent --version`: No such file"), "{message}");
+}
+
+#[test]
+fn a_new_enough_ansible_of_the_host_is_taken_where_there_is_no_pinned_one() {
+    let fixture = Fixture::new();
+    let own = fixture.playbook_program("ansible-playbook [core 2.17.0]", "exit 9");
+    let which = |words: &[&str]| {
+        let mut which = fixture.clusterctl(&[&["which"], words].concat());
+        which.env("PATH", format!("{}:/usr/bin:/bin", fixture.0.path().display()));
+        finish(which.env_remove("KUBEADM_SYSTEMD_ANSIBLE_PLAYBOOK"), "")
+    };
+    assert_eq!(String::from_utf8_lossy(&which(&[]).stdout), format!("{own}\n"));
+    let message = refusal(which(&["ansible-galaxy"]));
+    assert!(message.contains(&format!("there is no {}", fixture.path("ansible-galaxy").display())), "{message}");
+
+    // What `kubeadm-systemd setup` makes.
+    let pinned = fixture.path("state/cache/ansible");
+    fs::create_dir_all(pinned.join("bin")).expect("made");
+    fs::write(pinned.join("bin/ansible-playbook"), "").expect("written");
+    assert_eq!(String::from_utf8_lossy(&which(&[]).stdout), format!("{own}\n"), "it is half made");
+    fs::copy(Path::new(ANSIBLE_DIR).join("requirements.txt"), pinned.join("requirements.txt")).expect("copied");
+    let expected = format!("{}\n", pinned.join("bin/ansible-playbook").display());
+    assert_eq!(String::from_utf8_lossy(&which(&[]).stdout), expected);
 }
 
 #[test]

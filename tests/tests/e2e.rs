@@ -175,8 +175,7 @@ fn logs_and_exec_work() {
 
 fn ansible_pings_all_nodes() {
     let inventory = Path::new("/var/lib/kubeadm-systemd/clusters").join(CLUSTER).join("inventory.yml");
-    let ansible = workspace().join("ansible/.venv/bin/ansible");
-    let mut ping = Command::new(ansible);
+    let mut ping = Command::new(tests::ansible::program("ansible"));
     ping.arg("-i").arg(inventory).args(["all", "-m", "ansible.builtin.ping"]).stdin(Stdio::null());
     assert_eq!(ok(&mut ping).matches("SUCCESS").count(), 3);
 }

@@ -1,6 +1,6 @@
-//! Man pages, completions and the unit: whole, and as their readers want them.
+//! Man pages and completions: whole, and as their readers want them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -75,35 +75,24 @@ fn completions_are_valid_bash() {
 }
 
 #[test]
-fn an_installation_is_whole_and_its_unit_valid() {
-    let destination = tempfile::tempdir().expect("a directory");
-    let mut make = Command::new("make");
-    make.arg("install").arg(format!("DESTDIR={}", destination.path().display())).arg("PREFIX=/usr");
-    make.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    for variable in ["MAKEFLAGS", "MAKELEVEL"] {
-        make.env_remove(variable);
+fn the_wrapper_has_the_verbs_and_options_of_its_definition() {
+    let workspace = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let help = |script: &str| {
+        let output = Command::new(workspace.join(script)).arg("--help").output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let (wrapper, setup) = (help("kubeadm-systemd"), help("hack/setup"));
+    let mut defined = BTreeSet::new();
+    for verb in tests::wrapper::command().get_subcommands() {
+        let line = format!("\n  {} ", verb.get_name());
+        assert!(wrapper.contains(&line), "{line} is not in the wrapper's help");
+        defined.extend(verb.get_arguments().filter_map(|argument| argument.get_long().map(str::to_owned)));
     }
-    let output = make.output().expect("make runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let installed = |path: &str| destination.path().join(path);
-    for path in [
-        "usr/bin/cnispawn",
-        "usr/bin/kubeadm-systemd",
-        "usr/share/man/man1/cnispawn-run.1",
-        "usr/share/bash-completion/completions/nodectl",
-        "usr/share/kubeadm-systemd/ansible/up.yml",
-    ] {
-        assert!(installed(path).exists(), "{path} is not installed");
-    }
-    let unit = read(&installed("usr/lib/systemd/system/cnispawn@.service"));
-    assert!(unit.contains("ExecStart=/usr/bin/cnispawn run %i "), "{unit}");
-    let mut verify = Command::new("systemd-analyze");
-    // An instance's name; and the programs where they are installed.
-    let instance = installed("usr/lib/systemd/system/cnispawn@web.service");
-    fs::write(&instance, unit.replace("/usr/bin/", &format!("{}/", installed("usr/bin").display()))).expect("written");
-    let output =
-        verify.args(["verify", "--man=no"]).arg(&instance).output().expect("systemd-analyze runs; install systemd");
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    let ours: Vec<_> = complaints.lines().filter(|line| line.contains("cnispawn@")).collect();
-    assert!(output.status.success() && ours.is_empty(), "{complaints}");
+    // The wrapper hands the options of `setup` on, and shows but some of them itself.
+    let both = wrapper + &setup;
+    let shown = both.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').filter_map(|word| word.strip_prefix("--"));
+    let mut shown: BTreeSet<_> = shown.map(str::to_owned).collect();
+    shown.remove("help");
+    assert_eq!(shown, defined);
 }
