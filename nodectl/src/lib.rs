@@ -30,5 +30,6 @@ pub mod start;
 pub mod state;
 pub mod stop;
 pub mod sysctl;
+pub mod untrusted;
 
 pub use cnispawn::error_chain;
