@@ -6,6 +6,7 @@
 pub mod build;
 pub mod cgroup;
 pub mod cli;
+pub mod clone;
 pub mod cluster;
 pub mod command;
 pub mod exec;
@@ -30,6 +31,7 @@ pub mod start;
 pub mod state;
 pub mod stop;
 pub mod sysctl;
+pub mod tree;
 pub mod untrusted;
 
 pub use cnispawn::error_chain;
