@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ use crate::files::FileError;
 
 /// Key: the hierarchy as /proc/PID/cgroup names it (`memory`, `name=systemd`, `` for version 2). Value: a cgroup in it.
 pub type Cgroups = BTreeMap<String, PathBuf>;
+
+/// The directory of our cgroups, in that of the caller's.
+pub const OURS: &str = "kubeadm-systemd";
 
 /// Parse /proc/PID/cgroup: `ID:HIERARCHY:PATH` a line.
 fn parse_own(text: &str) -> Cgroups {
@@ -114,7 +117,12 @@ fn own_or_controller(own: &Cgroups, name: &str) -> bool {
     own.keys().any(|names| names.split(',').any(|n| n == name))
 }
 
+/// Where a cgroup of ours is. One that is not, or leads out of its hierarchy, is nowhere: a machine's record may be damaged.
 fn directory(mounts: &BTreeMap<String, PathBuf>, hierarchy: &str, cgroup: &Path) -> Option<PathBuf> {
+    let is_ours = cgroup.components().any(|part| part.as_os_str() == OURS);
+    if !is_ours || cgroup.components().any(|part| part == Component::ParentDir) {
+        return None;
+    }
     Some(mounts.get(hierarchy)?.join(cgroup.strip_prefix("/").unwrap_or(cgroup)))
 }
 
@@ -217,6 +225,16 @@ mod tests {
         assert_eq!(mounts["cpuacct"], Path::new("/sys/fs/cgroup/cpu,cpuacct"));
         assert_eq!(mounts[""], Path::new("/sys/fs/cgroup/unified"));
         assert_eq!(mounts["name=systemd"], Path::new("/sys/fs/cgroup/systemd"));
+    }
+
+    #[test]
+    fn a_record_does_not_name_cgroups_of_others() {
+        let mounts = parse_mounts(MOUNTS);
+        let ours = directory(&mounts, "memory", Path::new("/api/kubeadm-systemd/dev/node1"));
+        assert_eq!(ours.as_deref(), Some(Path::new("/sys/fs/cgroup/memory/api/kubeadm-systemd/dev/node1")));
+        for other in ["/", "/api", "/kubeadm-systemd/../api", "../kubeadm-systemd"] {
+            assert_eq!(directory(&mounts, "memory", Path::new(other)), None, "{other}");
+        }
     }
 
     #[test]

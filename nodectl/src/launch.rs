@@ -98,7 +98,7 @@ fn find(dirs: &StateDirs, cluster: &str, node: &str) -> Result<Node, LaunchError
     let unknown = || LaunchError::Unknown { node: node.to_owned(), cluster: cluster.to_owned() };
     let cluster_name: Name = cluster.parse().map_err(|_| unknown())?;
     let node_name: Name = node.parse().map_err(|_| unknown())?;
-    let node: Option<Node> = files::read_json(&dirs.node(&cluster_name, &node_name).join("node.json"))?;
+    let node = Node::load(dirs, &cluster_name, &node_name)?;
     node.filter(|node| !node.is_removed(dirs)).ok_or_else(unknown)
 }
 
@@ -146,7 +146,7 @@ pub fn boot(dirs: &StateDirs, which: &OsStr, args: Vec<OsString>) -> Result<std:
     private_mounts()?;
 
     let mounts = cgroup::hierarchies(&dirs.run.join("cgroup"))?;
-    let below = Path::new("kubeadm-systemd").join(&node.cluster).join(&node.name);
+    let below = Path::new(cgroup::OURS).join(&node.cluster).join(&node.name);
     let cgroups = cgroup::plan(&mounts, &below)?;
     // Put down before they are made: whoever cleans up must know of them.
     node.update_machine(dirs, |machine| machine.cgroups.clone_from(&cgroups))?;
