@@ -67,6 +67,7 @@ impl Cluster {
     /// # Errors
     /// When no subnet is free, or the file system refuses.
     pub fn ensure(dirs: &StateDirs, name: &Name) -> Result<Self, ClusterError> {
+        dirs.make_private()?;
         match Self::load(dirs, name) {
             Err(ClusterError::Unknown { .. }) => {}
             other => return other,
@@ -96,8 +97,9 @@ impl Cluster {
     /// Hold the right to change the cluster's nodes.
     ///
     /// # Errors
-    /// When the lock's file cannot be made.
+    /// When the lock's file cannot be made, or something in the cluster's directory leads elsewhere.
     pub fn lock(dirs: &StateDirs, name: &Name) -> Result<File, FileError> {
+        dirs.refuse_links(name)?;
         files::lock(&dirs.lock(&format!("cluster-{name}")))
     }
 

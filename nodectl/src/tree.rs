@@ -27,7 +27,8 @@ pub fn open(tree: &Path, path: &Path) -> Result<File, FileError> {
 /// # Errors
 /// When there is no such file.
 pub fn resolve(tree: &Path, path: &Path) -> Result<PathBuf, FileError> {
-    let link = PathBuf::from(format!("/proc/self/fd/{}", open(tree, path)?.as_raw_fd()));
+    let file = open(tree, path)?;
+    let link = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
     fs::read_link(&link).map_err(FileError::of("read", &link))
 }
 
