@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 use nodectl::command::{self, CommandError};
 use nodectl::files::{self, FileError};
 use nodectl::state::StateDirs;
+use serde_json::json;
 
 use crate::cluster::ClusterFiles;
 use crate::events::{Reader, Summary};
@@ -122,7 +123,8 @@ impl Ansible {
 
         let mut ansible = Command::new(&self.program);
         ansible.arg("--inventory").arg(cluster.inventory());
-        ansible.arg("--extra-vars").arg(format!("kubeadm_systemd_dir={}", cluster.dir().display()));
+        // As JSON: of KEY=VALUE, Ansible would take a blank for the value's end.
+        ansible.arg("--extra-vars").arg(json!({ "kubeadm_systemd_dir": cluster.dir() }).to_string());
         ansible.arg(self.dir.join(format!("{playbook}.yml")));
         let shown = format!("ANSIBLE_CONFIG={} {}", self.dir.join("ansible.cfg").display(), command::shown(&ansible));
         ansible.env("ANSIBLE_CONFIG", self.dir.join("ansible.cfg"));

@@ -9,22 +9,23 @@ use nodectl::state::StateDirs;
 /// Paths of what clusterctl keeps of a cluster. nodectl keeps what it has of it in the same directory.
 #[derive(Clone, Debug)]
 pub struct ClusterFiles {
+    name: Name,
     dir: PathBuf,
 }
 
 impl ClusterFiles {
     /// Of the cluster `name`.
     pub fn new(dirs: &StateDirs, name: &Name) -> Self {
-        ClusterFiles { dir: dirs.cluster(name) }
+        ClusterFiles { name: name.clone(), dir: dirs.cluster(name) }
     }
 
     /// Hold the right to change the cluster: two runs at the same time would share its log and kubeadm.
     ///
     /// # Errors
-    /// When the lock's file cannot be made.
+    /// When the lock's file cannot be made, or something in the cluster's directory leads elsewhere.
     pub fn lock(&self, dirs: &StateDirs) -> Result<std::fs::File, FileError> {
-        let name = self.dir.file_name().unwrap_or_default().to_string_lossy();
-        files::lock(&dirs.lock(&format!("clusterctl-{name}")))
+        dirs.refuse_links(&self.name)?;
+        files::lock(&dirs.lock(&format!("clusterctl-{}", self.name)))
     }
 
     /// The directory.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use nodectl::name::Name;
 use nodectl::record::{NodeRecord, Role};
+use nodectl::untrusted;
 use serde::{Deserialize, Serialize};
 
 /// An inventory in YAML, as Ansible's `yaml` plugin reads it.
@@ -43,7 +44,9 @@ struct Group {
 struct Host {
     ansible_host: IpAddr,
     ansible_port: u16,
+    #[serde(deserialize_with = "untrusted::user")]
     ansible_user: String,
+    #[serde(deserialize_with = "untrusted::ssh_file")]
     ansible_ssh_private_key_file: PathBuf,
     ansible_ssh_common_args: String,
 }
@@ -70,14 +73,6 @@ pub enum InventoryError {
         /// Where it should be.
         path: PathBuf,
     },
-    /// A path that SSH's options cannot carry.
-    #[error("node {node}: the path {} has a space or a quote, which SSH's options cannot carry", path.display())]
-    Path {
-        /// The node.
-        node: Name,
-        /// The path.
-        path: PathBuf,
-    },
     /// Not one control plane.
     #[error("{count} nodes have the role control-plane; this version makes clusters of exactly one")]
     ControlPlanes {
@@ -92,6 +87,9 @@ pub enum InventoryError {
         "no inventory on standard input; it ended empty, so the command before the pipe most likely failed: see its error above"
     )]
     Empty,
+    /// It does not end.
+    #[error("the inventory has more than {} MiB", untrusted::MOST >> 20)]
+    TooMuch,
     /// Reading failed.
     #[error("cannot read the inventory")]
     Read(#[source] std::io::Error),
@@ -152,9 +150,14 @@ impl Inventory {
     ///
     /// # Errors
     /// When it is empty or not an inventory.
-    pub fn read(mut input: impl Read) -> Result<(Self, String), InventoryError> {
+    pub fn read(input: impl Read) -> Result<(Self, String), InventoryError> {
         let mut text = String::new();
-        input.read_to_string(&mut text).map_err(InventoryError::Read)?;
+        let mut input = input.take(untrusted::MOST);
+        let read = input.read_to_string(&mut text);
+        if input.limit() == 0 {
+            return Err(InventoryError::TooMuch);
+        }
+        read.map_err(InventoryError::Read)?;
         if text.trim().is_empty() {
             return Err(InventoryError::Empty);
         }
@@ -197,10 +200,6 @@ fn host(node: &NodeRecord) -> Result<Host, InventoryError> {
     for (what, path) in files {
         if !path.is_file() {
             return Err(InventoryError::NoFile { node: node.name.clone(), what, path: path.clone() });
-        }
-        // ssh_config(5) would need quotes within the quotes that Ansible's option string needs.
-        if path.to_string_lossy().contains([' ', '\'', '"', '\\', '{', '\n']) {
-            return Err(InventoryError::Path { node: node.name.clone(), path: path.clone() });
         }
     }
     let known_hosts = node.ssh.known_hosts.display();

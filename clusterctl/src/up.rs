@@ -55,6 +55,7 @@ pub fn run(
     let started = Instant::now();
     let cluster = ClusterFiles::new(dirs, inventory.cluster());
     let _lock = cluster.lock(dirs)?;
+    dirs.make_private()?;
     files::write(&cluster.inventory(), text, 0o600)?;
     let summary = ansible.run("up", dirs, &cluster, timeout, interrupted)?;
     let record = json!({

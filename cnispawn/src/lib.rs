@@ -44,7 +44,8 @@ pub mod tool;
 pub mod verb;
 pub mod watch;
 
-/// An error and all its causes, on one line.
+/// An error and all its causes, as one text. What others have written may be in it, a plugin or a record: nothing of it
+/// that a terminal would obey.
 pub fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -52,5 +53,14 @@ pub fn error_chain(error: &dyn std::error::Error) -> String {
         text = format!("{text}: {error}");
         cause = error.source();
     }
-    text
+    text.replace(|c: char| c.is_control() && !matches!(c, '\n' | '\t'), "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_error_does_not_clear_the_screen() {
+        let error = std::io::Error::other("a\u{1b}[2J\r\u{9b}b\n\tc");
+        assert_eq!(super::error_chain(&error), "a\u{fffd}[2J\u{fffd}\u{fffd}b\n\tc");
+    }
 }

@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::cni::attachment::{check_if_name, is_container_id};
 use crate::cni::chain::ChainError;
 use crate::cni::conf::ConfError;
 use crate::cni::{Attachment, Chain, NetworkList, Plugins};
 use crate::dirs::Dirs;
 use crate::files::{self, FileError};
 use crate::name::Name;
+use crate::netns;
 use crate::nspawn::Order;
 use crate::process::Process;
 
@@ -69,6 +71,12 @@ pub enum RecordError {
         /// Why.
         source: serde_json::Error,
     },
+    /// It says what we never write.
+    #[error("record {} is not of the container that it is named after, or names files of others; remove it", path.display())]
+    Foreign {
+        /// Its file.
+        path: PathBuf,
+    },
     /// The file system refused.
     #[error(transparent)]
     File(#[from] FileError),
@@ -118,6 +126,17 @@ impl Record {
             work(Chain { list: &list, plugins: &recorded.plugins, cache: &cache }, &recorded.attachment)
         });
         attachments.collect()
+    }
+
+    /// Whether it can have been written to `path` by us. Undoing it removes the network namespace's file, and files of
+    /// the cache that are named after its attachments.
+    fn is_at(&self, path: &Path) -> bool {
+        let is_own = |Recorded { attachment, .. }: &Recorded| {
+            let named = is_container_id(&attachment.container_id) && check_if_name(&attachment.if_name).is_ok();
+            named && attachment.netns == self.netns
+        };
+        let named_after = path.file_stem().is_some_and(|stem| stem == self.name.as_str());
+        named_after && self.netns == netns::path(self.name.as_str()) && self.attachments.iter().all(is_own)
     }
 
     fn path(dirs: &Dirs, name: &Name) -> PathBuf {
@@ -190,8 +209,9 @@ fn read(path: &Path) -> Result<Option<Record>, RecordError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         text => text.map_err(FileError::of("read", path))?,
     };
-    let record = serde_json::from_slice(&text);
-    record.map(Some).map_err(|source| RecordError::Format { path: path.to_owned(), source })
+    let record: Result<Record, _> = serde_json::from_slice(&text);
+    let record = record.map_err(|source| RecordError::Format { path: path.to_owned(), source })?;
+    if record.is_at(path) { Ok(Some(record)) } else { Err(RecordError::Foreign { path: path.to_owned() }) }
 }
 
 #[cfg(test)]
@@ -222,6 +242,17 @@ mod tests {
         let [Err(bad), Ok(web)] = all.as_slice() else { panic!("{all:?}") };
         assert!(bad.to_string().contains("state/containers/bad.json is damaged"), "{bad}");
         assert_eq!(web.process, record.process);
+
+        let foreign = |change: &dyn Fn(&mut Record)| {
+            let mut hostile = record.clone();
+            change(&mut hostile);
+            let text = serde_json::to_vec(&hostile).expect("JSON");
+            fs::write(dirs.records().join("web.json"), text).expect("written");
+            matches!(Record::load(&dirs, &record.name), Err(RecordError::Foreign { .. }))
+        };
+        assert!(foreign(&|record| record.netns = "/etc/passwd".into()), "it would be removed");
+        assert!(foreign(&|record| record.name = "other".parse().expect("a name")));
+        assert!(!foreign(&|_| {}));
         record.remove(&dirs)?;
         assert!(Record::load(&dirs, &record.name)?.is_none());
         Ok(())

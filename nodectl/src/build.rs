@@ -141,6 +141,7 @@ pub fn run(args: &BuildArgs, dirs: &StateDirs, output: impl Write) -> Result<(),
     let _lock = lock(dirs)?;
     let source = decide(args, dirs);
     tools::check(&source)?;
+    dirs.make_private()?;
     let cx = Context::begin(dirs)?;
     cx.progress.catch_signals();
     let base = base::build(&cx, args.debian_mirror.as_deref())?;

@@ -9,7 +9,7 @@ mod hierarchies;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -21,6 +21,9 @@ use crate::limits::Limits;
 
 /// Key: the hierarchy as /proc/PID/cgroup names it (`memory`, `name=systemd`, `` for version 2). Value: a cgroup in it.
 pub type Cgroups = BTreeMap<String, PathBuf>;
+
+/// The directory of our cgroups, in that of the caller's.
+pub const OURS: &str = "kubeadm-systemd";
 
 /// Parse /proc/PID/cgroup: `ID:HIERARCHY:PATH` a line.
 fn parse_own(text: &str) -> Cgroups {
@@ -61,7 +64,12 @@ fn own_or_controller(own: &Cgroups, name: &str) -> bool {
     own.keys().any(|names| names.split(',').any(|n| n == name))
 }
 
+/// Where a cgroup of ours is. One that is not, or leads out of its hierarchy, is nowhere: a machine's record may be damaged.
 fn directory(mounts: &BTreeMap<String, PathBuf>, hierarchy: &str, cgroup: &Path) -> Option<PathBuf> {
+    let is_ours = cgroup.components().any(|part| part.as_os_str() == OURS);
+    if !is_ours || cgroup.components().any(|part| part == Component::ParentDir) {
+        return None;
+    }
     Some(mounts.get(hierarchy)?.join(cgroup.strip_prefix("/").unwrap_or(cgroup)))
 }
 
@@ -163,6 +171,16 @@ mod tests {
     use super::*;
 
     const OWN: &str = "9:name=systemd:/\n4:memory:/api/x\n3:cpu,cpuacct:/\n0::/\n";
+    #[test]
+    fn a_record_does_not_name_cgroups_of_others() {
+        let mounts: BTreeMap<_, PathBuf> = [("memory".to_owned(), "/sys/fs/cgroup/memory".into())].into();
+        let ours = directory(&mounts, "memory", Path::new("/api/kubeadm-systemd/dev/node1"));
+        assert_eq!(ours.as_deref(), Some(Path::new("/sys/fs/cgroup/memory/api/kubeadm-systemd/dev/node1")));
+        for other in ["/", "/api", "/kubeadm-systemd/../api", "../kubeadm-systemd"] {
+            assert_eq!(directory(&mounts, "memory", Path::new(other)), None, "{other}");
+        }
+    }
+
     #[test]
     fn own_cgroups_are_parsed_with_colons_in_their_paths() {
         let own = parse_own("4:memory:/a:b\n");

@@ -1,6 +1,7 @@
 //! What the nodes of a cluster share: its network, its SSH key, its known_hosts file.
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,10 @@ use crate::name::Name;
 use crate::network::{Network, NetworkError};
 use crate::node::Node;
 use crate::state::StateDirs;
+use crate::tree;
+
+/// Bytes of a public key's line at the most; one of Ed25519 has a hundred.
+const LONGEST_KEY: u64 = 1 << 10;
 
 /// A cluster's directory, and where things lie in it.
 #[derive(Clone, Debug)]
@@ -62,6 +67,7 @@ impl Cluster {
     /// # Errors
     /// When no subnet is free, or the file system refuses.
     pub fn ensure(dirs: &StateDirs, name: &Name) -> Result<Self, ClusterError> {
+        dirs.make_private()?;
         match Self::load(dirs, name) {
             Err(ClusterError::Unknown { .. }) => {}
             other => return other,
@@ -91,8 +97,9 @@ impl Cluster {
     /// Hold the right to change the cluster's nodes.
     ///
     /// # Errors
-    /// When the lock's file cannot be made.
+    /// When the lock's file cannot be made, or something in the cluster's directory leads elsewhere.
     pub fn lock(dirs: &StateDirs, name: &Name) -> Result<File, FileError> {
+        dirs.refuse_links(name)?;
         files::lock(&dirs.lock(&format!("cluster-{name}")))
     }
 
@@ -125,8 +132,11 @@ impl Cluster {
     pub fn pin_host_keys(&self, dirs: &StateDirs) -> Result<(), FileError> {
         let mut hosts = Vec::new();
         for node in Node::all(dirs, &self.name)? {
-            let key = node.dir(dirs).join("upper/etc/ssh/ssh_host_ed25519_key.pub");
-            let public = fs::read_to_string(&key).map_err(FileError::of("read", &key))?;
+            let (upper, key) = (node.dir(dirs).join("upper"), Path::new("etc/ssh/ssh_host_ed25519_key.pub"));
+            // What lies there is the node's to change: one line, wherever its links lead.
+            let mut public = String::new();
+            let read = BufReader::new(tree::open(&upper, key)?.take(LONGEST_KEY)).read_line(&mut public);
+            read.map_err(FileError::of("read", &upper.join(key)))?;
             hosts.push((vec![node.name.to_string(), node.address.to_string()], public.trim_end().to_owned()));
         }
         keys::pin(&self.known_hosts(), &hosts)

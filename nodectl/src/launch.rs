@@ -115,7 +115,7 @@ fn find(dirs: &StateDirs, cluster: &str, node: &str) -> Result<Node, LaunchError
     let unknown = || LaunchError::Unknown { node: node.to_owned(), cluster: cluster.to_owned() };
     let cluster_name: Name = cluster.parse().map_err(|_| unknown())?;
     let node_name: Name = node.parse().map_err(|_| unknown())?;
-    let node: Option<Node> = files::read_json(&dirs.node(&cluster_name, &node_name).join("node.json"))?;
+    let node = Node::load(dirs, &cluster_name, &node_name)?;
     node.filter(|node| !node.is_removed(dirs)).ok_or_else(unknown)
 }
 
@@ -170,7 +170,7 @@ pub fn boot(dirs: &StateDirs, which: &OsStr, args: Vec<OsString>) -> Result<std:
     // systemd has put its unit's processes into cgroups of theirs, where those of one version 1 hierarchy are left out.
     if host != (Host { supervisor: Supervisor::Systemd, cgroups: Hierarchy::Unified }) {
         let mounts = cgroup::reach(host.cgroups, &dirs.run.join("cgroup"))?;
-        let below = Path::new("kubeadm-systemd").join(&node.cluster).join(&node.name);
+        let below = Path::new(cgroup::OURS).join(&node.cluster).join(&node.name);
         let cgroups = cgroup::plan(host.cgroups, &mounts, &below)?;
         // Put down before they are made: whoever cleans up must know of them.
         node.update_machine(dirs, |machine| machine.cgroups.clone_from(&cgroups))?;

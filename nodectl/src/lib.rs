@@ -7,6 +7,7 @@ pub mod adapt;
 pub mod build;
 pub mod cgroup;
 pub mod cli;
+pub mod clone;
 pub mod cluster;
 pub mod command;
 pub mod exec;
@@ -32,6 +33,8 @@ pub mod start;
 pub mod state;
 pub mod stop;
 pub mod sysctl;
+pub mod tree;
 pub mod unit;
+pub mod untrusted;
 
 pub use cnispawn::error_chain;

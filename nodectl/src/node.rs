@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use crate::limits::Limits;
 use crate::name::Name;
 use crate::record::{NodeRecord, Role, Ssh, State};
 use crate::state::StateDirs;
+use crate::untrusted;
 use cnispawn::process::Process;
 
 /// What is decided when a node is made: `node.json` in its directory.
@@ -30,6 +32,7 @@ pub struct Node {
     /// Its image's name.
     pub image: Name,
     /// Directory of the image's build: `rootfs/` is the lower directory of its root.
+    #[serde(deserialize_with = "untrusted::image_dir")]
     pub generation: PathBuf,
     /// How much of the host it may take.
     #[serde(default)]
@@ -87,16 +90,29 @@ impl Node {
         Ok(())
     }
 
+    /// Read a node; `None` when there is none, or half of one.
+    ///
+    /// # Errors
+    /// When its record cannot be read, or is another node's: what is then done to "it" would be done to that.
+    pub fn load(dirs: &StateDirs, cluster: &Name, name: &Name) -> Result<Option<Self>, FileError> {
+        let path = dirs.node(cluster, name).join("node.json");
+        let node: Option<Self> = files::read_json(&path)?;
+        match node {
+            Some(node) if node.name != *name || node.cluster != *cluster => {
+                let other = io::Error::other(format!("it is of node {} of cluster {}", node.name, node.cluster));
+                Err(FileError::of("use", &path)(other))
+            }
+            node => Ok(node),
+        }
+    }
+
     /// Read all nodes of a cluster, in the order of their names.
     ///
     /// # Errors
-    /// When a record cannot be read.
+    /// As [`Node::load`].
     pub fn all(dirs: &StateDirs, cluster: &Name) -> Result<Vec<Self>, FileError> {
-        let mut nodes = Vec::new();
-        for name in files::entries(&dirs.nodes(cluster))? {
-            nodes.extend(files::read_json(&dirs.nodes(cluster).join(name).join("node.json"))?);
-        }
-        Ok(nodes)
+        let names = files::entries(&dirs.nodes(cluster))?.into_iter().filter_map(|name| name.parse().ok());
+        names.filter_map(|name| Self::load(dirs, cluster, &name).transpose()).collect()
     }
 
     /// Forbid to launch it: it is about to go. Its record stays until all else is gone, so that a removal that is cut

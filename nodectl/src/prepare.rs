@@ -3,11 +3,10 @@
 use std::fs;
 use std::io;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
+use crate::clone::{self, CloneError};
 use crate::cluster::{Cluster, ClusterError};
-use crate::command::{self, CommandError};
 use crate::files::{self, FileError};
 use crate::keys::{self, KeyError};
 use crate::node::Node;
@@ -28,7 +27,7 @@ pub enum PrepareError {
     Cluster(#[from] ClusterError),
     /// Its share of the image store could not be cloned.
     #[error("cannot clone the image store")]
-    Clone(#[source] CommandError),
+    Clone(#[from] CloneError),
 }
 
 /// Make the directory of a new node. `node.json` is written last: what has none is half-made and removed by the next
@@ -43,36 +42,10 @@ pub fn node(dirs: &StateDirs, cluster: &Cluster, node: &Node) -> Result<(), Prep
         let part = dir.join(part);
         fs::create_dir_all(&part).map_err(FileError::of("create", &part))?;
     }
-    clone_image_store(&node.generation.join("containerd"), &dir.join("containerd"))?;
+    clone::image_store(&node.generation.join("containerd"), &dir.join("containerd"))?;
     identity(&dir.join("upper"), cluster, node)?;
     node.save(dirs)?;
     Ok(())
-}
-
-/// Content and snapshots never change once written: hard links do. The databases do change: copies.
-fn clone_image_store(from: &Path, to: &Path) -> Result<(), PrepareError> {
-    let mut cp = Command::new("cp");
-    cp.args(["--archive", "--link", "--no-target-directory", "--"]).args([from, to]);
-    command::output(&mut cp).map_err(PrepareError::Clone)?;
-    for database in databases(to)? {
-        let copy = database.with_added_extension("copy");
-        let attempt = || -> io::Result<()> {
-            fs::copy(&database, &copy)?;
-            fs::rename(&copy, &database)
-        };
-        attempt().map_err(FileError::of("copy", &database))?;
-    }
-    Ok(())
-}
-
-/// containerd's bolt databases: `*/*.db`, one level down.
-fn databases(store: &Path) -> Result<Vec<PathBuf>, FileError> {
-    let mut databases = Vec::new();
-    for plugin in files::entries(store)?.iter().map(|name| store.join(name)).filter(|path| path.is_dir()) {
-        let names = files::entries(&plugin)?;
-        databases.extend(names.iter().filter(|name| name.ends_with(".db")).map(|name| plugin.join(name)));
-    }
-    Ok(databases)
 }
 
 /// Who the node is: names, addresses, keys.

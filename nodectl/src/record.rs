@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::name::Name;
+use crate::untrusted;
 
 /// What `nodectl build` prints, `nodectl start` reads and `nodectl images` lists.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +17,7 @@ pub struct ImageRecord {
     /// The image's name, as `nodectl start --image` takes it.
     pub image: Name,
     /// Directory of this build: `rootfs/`, the node's root, and `containerd/`, its preloaded image store.
+    #[serde(deserialize_with = "untrusted::image_dir")]
     pub path: PathBuf,
     /// Version of Kubernetes inside, as kubelet reports it: `v1.37.2`.
     pub kubernetes: String,
@@ -56,13 +58,16 @@ pub enum State {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ssh {
     /// The user to log in as.
+    #[serde(deserialize_with = "untrusted::user")]
     pub user: String,
     /// TCP port of sshd.
     #[serde(default = "ssh_port")]
     pub port: u16,
     /// Path of the private key.
+    #[serde(deserialize_with = "untrusted::ssh_file")]
     pub private_key: PathBuf,
     /// Path of the known_hosts file that pins the node's host keys.
+    #[serde(deserialize_with = "untrusted::ssh_file")]
     pub known_hosts: PathBuf,
 }
 
@@ -126,6 +131,14 @@ pub enum RecordError {
         /// What the parser said.
         source: serde_json::Error,
     },
+    /// It does not end.
+    #[error("more than {} MiB on standard input; {what}s were expected, as `{hint}` prints them", untrusted::MOST >> 20)]
+    TooMuch {
+        /// The kind of record.
+        what: &'static str,
+        /// A command that prints such records.
+        hint: &'static str,
+    },
     /// Reading failed.
     #[error("cannot read records from standard input")]
     Read(#[source] io::Error),
@@ -158,16 +171,24 @@ impl Record for NodeRecord {
 /// When there is none, or when a line is not one: the first such line is named.
 pub fn read_all<R: Record>(input: impl BufRead) -> Result<Vec<R>, RecordError> {
     let mut records = Vec::new();
-    for (index, line) in input.lines().enumerate() {
-        let line = line.map_err(RecordError::Read)?;
+    let mut input = input.take(untrusted::MOST);
+    for number in 1.. {
+        let mut line = String::new();
+        let length = input.read_line(&mut line);
+        if input.limit() == 0 {
+            return Err(RecordError::TooMuch { what: R::WHAT, hint: R::HINT });
+        }
+        if length.map_err(RecordError::Read)? == 0 {
+            break;
+        }
         if line.trim().is_empty() {
             continue;
         }
         let record = serde_json::from_str(&line).map_err(|source| RecordError::Malformed {
             what: R::WHAT,
             hint: R::HINT,
-            line: index + 1,
-            text: line.chars().take(80).collect(),
+            line: number,
+            text: line.trim_end().chars().take(80).collect(),
             source,
         })?;
         records.push(record);

@@ -1,7 +1,14 @@
 //! Where things are kept: one directory that survives a reboot, one that does not.
 
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use cnispawn::files::create_private_dir;
+use walkdir::WalkDir;
+
+use crate::files::FileError;
 use crate::name::Name;
 
 /// The two directories under which everything lies. Both move by option or environment variable, so that tests
@@ -64,6 +71,38 @@ impl StateDirs {
         self.nodes(cluster).join(node)
     }
 
+    /// Make the directories that hold keys and nodes' file systems, for root alone. Who could enter them could run the
+    /// setuid programs there, of whatever age, and such as a node's root makes for them.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn make_private(&self) -> Result<(), FileError> {
+        create_private_dir(&self.run)?;
+        for dir in [self.cache(), self.images(), self.clusters()] {
+            create_private_dir(&dir)?;
+            // It may be there from an earlier version, open to all.
+            fs::set_permissions(&dir, Permissions::from_mode(0o700)).map_err(FileError::of("set the mode of", &dir))?;
+        }
+        Ok(())
+    }
+
+    /// Make sure that what is written for a cluster is written below its directory: no link leads elsewhere. In the
+    /// nodes' own file systems they may lead where they like.
+    ///
+    /// # Errors
+    /// When one does.
+    pub fn refuse_links(&self, cluster: &Name) -> Result<(), FileError> {
+        // The cluster's directory, `nodes`, `nodes/NAME`, `nodes/NAME/upper`.
+        for entry in WalkDir::new(self.cluster(cluster)).max_depth(3).follow_root_links(false) {
+            // One that is gone in the meantime, or never was, is no link.
+            let Ok(entry) = entry else { continue };
+            if entry.path_is_symlink() {
+                return Err(FileError::of("use", entry.path())(io::Error::other("it is a symbolic link")));
+            }
+        }
+        Ok(())
+    }
+
     /// A lock file's path. Locks lie in the run directory: none outlives a reboot.
     pub fn lock(&self, name: &str) -> PathBuf {
         self.run.join("locks").join(name)
@@ -72,5 +111,48 @@ impl StateDirs {
     /// The directory that survives a reboot.
     pub fn root(&self) -> &Path {
         &self.state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn dirs(dir: &Path) -> StateDirs {
+        StateDirs { state: dir.join("state"), run: dir.join("run") }
+    }
+
+    #[test]
+    fn directories_that_were_open_to_all_are_closed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let dirs = dirs(dir.path());
+        fs::create_dir_all(dirs.images()).expect("made");
+        fs::set_permissions(dirs.images(), Permissions::from_mode(0o755)).expect("set");
+        dirs.make_private().expect("made");
+        for path in [dirs.images(), dirs.clusters(), dirs.cache(), dirs.run] {
+            assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o700, "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn a_link_out_of_a_clusters_directory_is_refused_and_one_in_a_node_is_not() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let dirs = dirs(dir.path());
+        let cluster: Name = "dev".parse().expect("a label");
+        dirs.refuse_links(&cluster).expect("nothing there");
+        fs::create_dir_all(dirs.nodes(&cluster).join("node1/upper")).expect("made");
+        symlink("/etc", dirs.nodes(&cluster).join("node1/upper/link")).expect("linked");
+        dirs.refuse_links(&cluster).expect("the node's own");
+        for path in ["log", "nodes/node2", "nodes/node1/kubelet"] {
+            let link = dirs.cluster(&cluster).join(path);
+            symlink("/etc", &link).expect("linked");
+            let error = cnispawn::error_chain(&dirs.refuse_links(&cluster).expect_err(path));
+            assert!(error.ends_with(&format!("clusters/dev/{path}: it is a symbolic link")), "{error}");
+            fs::remove_file(&link).expect("removed");
+        }
+        symlink(dirs.cluster(&cluster), dirs.clusters().join("other")).expect("linked");
+        assert!(dirs.refuse_links(&"other".parse().expect("a label")).is_err());
     }
 }

@@ -77,7 +77,8 @@ pub fn restore(dirs: &StateDirs, mut report: impl FnMut(String)) -> Result<(), F
     let _lock = files::lock(&dirs.lock("sysctls"))?;
     let path = saved_path(dirs);
     let Some(saved) = files::read_json::<Saved>(&path)? else { return Ok(()) };
-    for (name, old) in &saved {
+    // What is not ours to set is not ours to put back, whatever the file says.
+    for (name, old) in saved.iter().filter(|(name, _)| WANTED.iter().any(|(wanted, _)| wanted == name)) {
         write(name, old)?;
         report(format!("sysctl {name} = {old} (put back)"));
     }

@@ -1,7 +1,5 @@
 //! The images of Kubernetes, put together from static programs: which files each one has.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,6 +11,7 @@ use super::wanted::Reference;
 use super::{Context, Programs};
 use crate::command::{self, CommandError};
 use crate::files::FileError;
+use crate::tree;
 
 /// Programs that kube-proxy runs, in each of its modes.
 const PROXY_TOOLS: [&str; 4] = ["nft", "conntrack", "xtables-nft-multi", "xtables-legacy-multi"];
@@ -117,7 +116,7 @@ fn layer(recipe: &Recipe, programs: &Programs, base: &Base) -> Result<Layer, Arc
     layer::add(&mut layer, "etc/nsswitch.conf", Entry::Text("hosts: files dns\n".to_owned()));
     if recipe.certificates {
         let bundle = "etc/ssl/certs/ca-certificates.crt";
-        layer::add(&mut layer, bundle, Entry::File(base.tree.join(bundle)));
+        layer::add(&mut layer, bundle, Entry::File(tree::resolve(&base.tree, Path::new(bundle))?));
     }
     if recipe.proxy_tools {
         add_proxy_tools(&mut layer, &base.tree)?;
@@ -142,7 +141,7 @@ fn add_proxy_tools(layer: &mut Layer, tree: &Path) -> Result<(), ArchivesError> 
     files.extend(libraries(&String::from_utf8_lossy(&output.stdout)));
     files.push("etc/protocols".into());
     for file in files {
-        let real = resolve(tree, &file)?;
+        let real = tree::resolve(tree, &file)?;
         layer::add(layer, file, Entry::File(real));
     }
     Ok(())
@@ -176,21 +175,6 @@ fn libraries(ldd: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// Follow symbolic links inside of `tree`: to the library of full version, to what update-alternatives chose.
-fn resolve(tree: &Path, file: &Path) -> Result<PathBuf, FileError> {
-    let mut path = tree.join(file);
-    for _ in 0..8 {
-        match fs::read_link(&path) {
-            Ok(target) if target.is_absolute() => path = tree.join(target.strip_prefix("/").unwrap_or(&target)),
-            Ok(target) => path.set_file_name(target),
-            // Not a link: here we are. Not there: opening it will say so.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(path),
-            Err(error) => return Err(FileError::of("read", &path)(error)),
-        }
-    }
-    Ok(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,16 +197,5 @@ mod tests {
             assert!(!recipe(name).expect(name).programs.is_empty());
         }
         assert!(recipe("konnectivity").is_none());
-    }
-
-    #[test]
-    fn links_are_followed_inside_the_tree() {
-        let dir = tempfile::tempdir().expect("a directory");
-        fs::create_dir_all(dir.path().join("usr/lib")).expect("made");
-        fs::write(dir.path().join("usr/lib/liba.so.1.2"), "").expect("written");
-        std::os::unix::fs::symlink("liba.so.1.2", dir.path().join("usr/lib/liba.so.1")).expect("linked");
-        std::os::unix::fs::symlink("/usr/lib/liba.so.1", dir.path().join("usr/lib/liba.so")).expect("linked");
-        let real = resolve(dir.path(), Path::new("usr/lib/liba.so")).expect("resolved");
-        assert_eq!(real, dir.path().join("usr/lib/liba.so.1.2"));
     }
 }

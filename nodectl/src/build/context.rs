@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cnispawn::files::create_private_dir;
+
 use super::progress::Progress;
 use crate::files::{self, FileError};
 use crate::state::StateDirs;
@@ -42,7 +44,7 @@ impl Context {
             used: RefCell::default(),
         };
         cx.clear()?;
-        fs::create_dir_all(&cx.building).map_err(FileError::of("create", &cx.building))?;
+        create_private_dir(&cx.building)?;
         Ok(cx)
     }
 

@@ -1,15 +1,16 @@
 //! Fetch files over HTTP, taken up again where the connection broke, and checked against upstream's digests.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use ureq::Agent;
 use ureq::config::ConfigBuilder;
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::typestate::AgentScope;
+use ureq::typestate::{AgentScope, WithoutBody};
+use ureq::{Agent, RequestBuilder};
 
 use super::digest;
 use super::progress::Stage;
@@ -17,6 +18,9 @@ use crate::files::FileError;
 
 /// How often a file is tried.
 const ATTEMPTS: u32 = 4;
+
+/// Bytes of a file, and of one that is unpacked from it, at the most: kubelet, the largest, has 60 million.
+const MOST: u64 = 1 << 30;
 
 /// How long a server may take to accept a connection, to answer, and between two pieces of an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -50,6 +54,12 @@ pub enum DownloadError {
         /// What came.
         actual: String,
     },
+    /// It does not end.
+    #[error("{url} has more than {} MiB; it was not used", MOST >> 20)]
+    TooLong {
+        /// The address.
+        url: String,
+    },
     /// There is no digest where one should be.
     #[error("{url} holds no SHA-256")]
     NoDigest {
@@ -72,6 +82,7 @@ pub struct Client {
 impl Default for Client {
     fn default() -> Self {
         let config = config().timeout_connect(Some(PATIENCE)).timeout_recv_response(Some(PATIENCE));
+        let config = config.timeout_per_read(Some(PATIENCE));
         Client { agent: config.build().into() }
     }
 }
@@ -108,8 +119,13 @@ impl Client {
 
     fn digest(&self, url: &str) -> Result<String, DownloadError> {
         let http = |source| DownloadError::Http { url: url.to_owned(), source: Box::new(source) };
-        let text = self.agent.get(url).call().map_err(http)?.body_mut().read_to_string().map_err(http)?;
+        let text = self.get(url).call().map_err(http)?.body_mut().read_to_string().map_err(http)?;
         parse_digest(&text).ok_or_else(|| DownloadError::NoDigest { url: url.to_owned() })
+    }
+
+    /// Once asked for over TLS, it is not got without, wherever a redirection leads.
+    fn get(&self, url: &str) -> RequestBuilder<WithoutBody> {
+        self.agent.get(url).config().https_only(url.starts_with("https://")).build()
     }
 
     fn fetch(&self, stage: &Stage, url: &str, path: &Path) -> Result<(), DownloadError> {
@@ -142,7 +158,7 @@ impl Client {
         path: &Path,
         have: &mut u64,
     ) -> Result<Result<(), io::Error>, DownloadError> {
-        let mut request = self.agent.get(url);
+        let mut request = self.get(url);
         if *have > 0 {
             request = request.header("range", format!("bytes={have}-"));
         }
@@ -161,7 +177,11 @@ impl Client {
         }
         let length =
             response.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        let too_long = || DownloadError::TooLong { url: url.to_owned() };
         if let Some(length) = length {
+            if have.saturating_add(length) > MOST {
+                return Err(too_long());
+            }
             stage.total(*have + length);
         }
         let expected = length.map(|length| *have + length);
@@ -176,6 +196,7 @@ impl Client {
                     return Ok(Err(io::ErrorKind::UnexpectedEof.into()));
                 }
                 Ok(0) => return Ok(Ok(())),
+                Ok(count) if *have + count as u64 > MOST => return Err(too_long()),
                 Ok(count) => file.write_all(&buffer[..count]).map_err(FileError::of("write", path))?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Ok(Err(error)),
@@ -192,19 +213,23 @@ fn parse_digest(text: &str) -> Option<String> {
     (word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(word)
 }
 
-/// Unpack a gzipped tar, files without their directories: `bin/ctr` becomes `to/ctr`.
+/// Unpack files of a gzipped tar without their directories, those of these names: `bin/ctr` becomes `to/ctr`.
 ///
 /// # Errors
-/// When it is damaged, or the file system refuses.
-pub fn unpack(archive: &Path, to: &Path) -> Result<(), FileError> {
+/// When it is damaged, a file has more than a GiB, or the file system refuses.
+pub fn unpack(archive: &Path, names: &[&str], to: &Path) -> Result<(), FileError> {
     let file = File::open(archive).map_err(FileError::of("open", archive))?;
     let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(io::BufReader::new(file)));
     let mut attempt = || -> io::Result<()> {
         for entry in tar.entries()? {
             let mut entry = entry?;
-            // Nothing but plain files, and only their last name: nothing can get out of `to`.
-            let name: Option<PathBuf> = entry.path()?.file_name().map(PathBuf::from);
-            if let Some(name) = name.filter(|_| entry.header().entry_type().is_file()) {
+            // Nothing but plain files, and those that are wanted: nothing can get out of `to`.
+            let name = entry.path()?.file_name().and_then(OsStr::to_str).map(str::to_owned);
+            let Some(name) = name.filter(|name| names.contains(&name.as_str())) else { continue };
+            if entry.header().entry_type().is_file() {
+                if entry.size() > MOST {
+                    return Err(io::ErrorKind::FileTooLarge.into());
+                }
                 entry.unpack(to.join(name))?;
             }
         }

@@ -14,6 +14,7 @@ use super::rootfs::{self, RootfsError};
 use super::store::{self, Contents, StoreError, Supply};
 use super::tools::{self, ToolsError};
 use super::{Context, Programs};
+use crate::clone::{self, CloneError};
 use crate::files::{self, FileError};
 use crate::images;
 use crate::name::Name;
@@ -31,6 +32,9 @@ pub enum GenerationError {
     /// Its image store could not be filled.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The previous image store could not be cloned.
+    #[error("cannot clone the previous image store")]
+    Clone(#[from] CloneError),
     /// The disk is full.
     #[error(transparent)]
     Space(#[from] ToolsError),
@@ -127,7 +131,7 @@ fn start_store(half: &Path, previous: Option<&Path>) -> Result<Contents, Generat
     if let Some(previous) = previous
         && let Some(contents) = files::read_json(&previous.join(CONTENTS))?
     {
-        store::clone(&previous.join("containerd"), &store)?;
+        clone::image_store(&previous.join("containerd"), &store)?;
         return Ok(contents);
     }
     fs::create_dir_all(&store).map_err(FileError::of("create", &store))?;

@@ -87,13 +87,13 @@ pub fn programs(cx: &Context, mirrors: &Mirrors, version: &Version) -> Result<Pr
     let number = CONTAINERD.trim_start_matches('v');
     let url = format!("{}/{CONTAINERD}/containerd-static-{number}-linux-{arch}.tar.gz", mirrors.containerd_url);
     fetch(cx, &mut programs, &format!("containerd {CONTAINERD}"), &url, CONTAINERD_PROGRAMS, |dir, stage| {
-        unpacked(&client, cx, stage, &url, &format!("{url}.sha256sum"), dir)
+        unpacked(&client, cx, stage, &url, ".sha256sum", &CONTAINERD_PROGRAMS, dir)
     })?;
 
     let url = format!("{}/{CNI_PLUGINS}/cni-plugins-linux-{arch}-{CNI_PLUGINS}.tgz", mirrors.cni_plugins_url);
     let names = CNI_PROGRAMS.map(|(_, name)| name);
     fetch(cx, &mut programs, &format!("cni-plugins {CNI_PLUGINS}"), &url, names, |dir, stage| {
-        unpacked(&client, cx, stage, &url, &format!("{url}.sha256"), dir)
+        unpacked(&client, cx, stage, &url, ".sha256", &names, dir)
     })?;
     Ok(programs)
 }
@@ -131,12 +131,13 @@ fn unpacked(
     cx: &Context,
     stage: &super::progress::Stage,
     url: &str,
-    digest_url: &str,
+    digest_suffix: &str,
+    names: &[&str],
     dir: &Path,
 ) -> Result<(), ReleaseError> {
     let archive = cx.building.join("archive.tar.gz");
-    client.verified(stage, url, digest_url, &archive)?;
-    Ok(download::unpack(&archive, dir)?)
+    client.verified(stage, url, &format!("{url}{digest_suffix}"), &archive)?;
+    Ok(download::unpack(&archive, names, dir)?)
 }
 
 /// The images, to be pulled from the registry or its mirror.

@@ -5,14 +5,14 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::base::Base;
 use super::digest::Key;
 use super::units::{ENABLED, MASKED};
 use super::{CNI_PROGRAMS, Programs};
-use crate::command::{self, CommandError};
+use crate::clone::{self, CloneError};
 use crate::files::{self, FileError};
+use crate::tree;
 
 /// Where programs go.
 const PLACES: [(&str, &str); 7] = [
@@ -71,7 +71,7 @@ const REMOVED: [&str; 6] = [
 pub enum RootfsError {
     /// The base system could not be cloned.
     #[error(transparent)]
-    Command(#[from] CommandError),
+    Clone(#[from] CloneError),
     /// The file system refused.
     #[error(transparent)]
     File(#[from] FileError),
@@ -94,7 +94,7 @@ pub fn key() -> String {
 /// # Errors
 /// When the file system refuses.
 pub fn build(root: &Path, base: &Base, programs: &Programs, pause: &str) -> Result<(), RootfsError> {
-    clone(&base.tree, root)?;
+    clone::directory(&base.tree, root)?;
     for (name, dir) in PLACES.into_iter().chain(CNI_PROGRAMS.map(|(_, name)| (name, CNI_DIR))) {
         if let Some(program) = programs.get(name) {
             link(&program.path, &root.join(dir).join(name))?;
@@ -127,23 +127,13 @@ pub fn build(root: &Path, base: &Base, programs: &Programs, pause: &str) -> Resu
 /// When the file system refuses.
 pub fn link_etcdctl(root: &Path, store: &Path) -> Result<(), FileError> {
     let snapshots = store.join("io.containerd.snapshotter.v1.overlayfs/snapshots");
-    let candidates =
-        files::entries(&snapshots)?.into_iter().map(|id| snapshots.join(id).join("fs/usr/local/bin/etcdctl"));
-    match candidates.into_iter().find(|path| path.is_file()) {
+    // The links in a layer are whoever made the image's.
+    let etcdctl = |id: String| tree::resolve(&snapshots.join(id).join("fs"), Path::new("usr/local/bin/etcdctl")).ok();
+    match files::entries(&snapshots)?.into_iter().filter_map(etcdctl).find(|path| path.is_file()) {
         Some(program) => link(&program, &root.join("usr/local/bin/etcdctl")),
         // A newer etcd's image may have none, and no node needs it.
         None => Ok(()),
     }
-}
-
-/// A copy whose files are hard links: never write into one, replace it.
-///
-/// # Errors
-/// When cp fails.
-pub fn clone(from: &Path, to: &Path) -> Result<(), CommandError> {
-    let mut cp = Command::new("cp");
-    cp.args(["--archive", "--link", "--no-target-directory", "--"]).args([from, to]);
-    command::output(&mut cp).map(drop)
 }
 
 /// Replace, never write into: the file may be a link into the base system.

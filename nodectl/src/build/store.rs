@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::archives::Archive;
@@ -10,7 +9,6 @@ use super::child::ChildError;
 use super::containerd::{Containerd, ContainerdError};
 use super::progress::Stage;
 use super::{Context, Programs};
-use crate::command::CommandError;
 use crate::files::{self, FileError};
 
 /// Directories of a store that a node needs; all others are made again when containerd starts.
@@ -63,9 +61,6 @@ pub enum StoreError {
     /// ctr failed.
     #[error(transparent)]
     Child(#[from] ChildError),
-    /// A store could not be cloned.
-    #[error(transparent)]
-    Command(#[from] CommandError),
     /// The file system refused.
     #[error(transparent)]
     File(#[from] FileError),
@@ -110,26 +105,6 @@ pub fn fill(
         } else {
             fs::remove_file(&path).map_err(FileError::of("remove", &path))?
         };
-    }
-    Ok(())
-}
-
-/// A copy of a store for somebody else to change: content is linked, databases are copied.
-///
-/// # Errors
-/// When the file system refuses.
-pub fn clone(from: &Path, to: &Path) -> Result<(), StoreError> {
-    super::rootfs::clone(from, to)?;
-    for plugin in KEPT.map(|name| to.join(name)) {
-        for name in files::entries(&plugin)?.iter().filter(|name| name.ends_with(".db")) {
-            let database = plugin.join(name);
-            let copy = plugin.join("copy");
-            let attempt = || -> io::Result<()> {
-                fs::copy(&database, &copy)?;
-                fs::rename(&copy, &database)
-            };
-            attempt().map_err(FileError::of("copy", &database))?;
-        }
     }
     Ok(())
 }
