@@ -14,6 +14,7 @@ use std::process::Command;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
+use crate::adapt;
 use crate::cgroup::{self, ControllersError};
 use crate::cluster::{Cluster, ClusterError};
 use crate::command::{self, CommandError};
@@ -137,6 +138,7 @@ pub fn network(dirs: &StateDirs, cluster: &Name, node: &Name) -> Result<std::con
 
     let cluster = Cluster::load(dirs, cluster)?;
     let host = Host::detect();
+    adapt::write(host, dirs, &node)?;
     let mut cnispawn = cnispawn_command(dirs, "run")?;
     if host.supervisor == Supervisor::Systemd {
         // A watcher would end with the unit: ExecStopPost= undoes the network.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 use crate::cluster::Cluster;
+use crate::exec;
 use crate::files::{self, FileError};
 use crate::limits::Limits;
 use crate::name::Name;
@@ -150,12 +151,35 @@ impl Node {
         files::read_json(&self.machine_path(dirs))
     }
 
+    /// What `systemctl is-system-running` says inside.
+    ///
+    /// # Errors
+    /// When what is known of its machine cannot be read.
+    pub fn system_state(&self, dirs: &StateDirs) -> Result<State, FileError> {
+        let machine = self.machine(dirs)?;
+        let Some(leader) = machine.as_ref().and_then(Machine::find_leader) else { return Ok(State::Starting) };
+        // It ends non-zero in every state but `running`: what it prints is what counts.
+        let output = exec::command(leader.pid, ["systemctl", "is-system-running"]).output();
+        let said = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+        Ok(match said.as_str() {
+            "running" => State::Running,
+            "degraded" => State::Degraded,
+            _ => State::Starting,
+        })
+    }
+
     /// The record that goes through pipes.
     ///
     /// # Errors
     /// When the machine's state cannot be read.
     pub fn record(&self, dirs: &StateDirs, cluster: &Cluster) -> Result<NodeRecord, FileError> {
         let machine = self.machine(dirs)?.filter(Machine::is_running);
+        let state = match machine.as_ref().map(|machine| machine.state) {
+            None => State::Stopped,
+            // Nobody has waited for it since its unit was started anew: after a reboot from inside.
+            Some(State::Starting) => self.system_state(dirs)?,
+            Some(state) => state,
+        };
         Ok(NodeRecord {
             name: self.name.clone(),
             cluster: self.cluster.clone(),
@@ -168,8 +192,8 @@ impl Node {
                 known_hosts: cluster.known_hosts(),
             },
             image: Some(self.image.clone()),
-            state: Some(machine.as_ref().map_or(State::Stopped, |machine| machine.state)),
-            pid: machine.and_then(|machine| machine.leader).map(|leader| leader.pid),
+            state: Some(state),
+            pid: machine.and_then(|machine| machine.find_leader()).map(|leader| leader.pid),
             extra: Map::new(),
         })
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::utsname::uname;
 
+use crate::adapt;
 use crate::host::{Hierarchy, Host, Supervisor};
 use crate::node::Node;
 use crate::state::StateDirs;
@@ -53,16 +54,14 @@ pub fn args(host: Host, dirs: &StateDirs, node: &Node) -> Vec<OsString> {
     );
     args.push(format!("--register={}", if host.supervisor == Supervisor::Systemd { "yes" } else { "no" }).into());
     for (source, target) in BINDS {
-        let mut bind = joined("--bind=", &node.dir(dirs).join(source));
-        bind.push(":");
-        bind.push(target);
-        args.push(bind);
+        args.push(bound("--bind=", &node.dir(dirs).join(source), target));
     }
+    args.push(bound("--bind-ro=", &adapt::path(dirs, node), adapt::TARGET));
     for device in DEVICES.iter().filter(|device| Path::new(device).exists()) {
         args.push(format!("--bind={device}").into());
     }
     if let Some((from, to)) = kernel_config(&uname_release(), |path| path.exists()) {
-        args.push(format!("--bind-ro={}:{to}", from.display()).into());
+        args.push(bound("--bind-ro=", &from, &to));
     }
     args.push("--boot".into());
     if host.cgroups == Hierarchy::Legacy {
@@ -85,6 +84,13 @@ fn kernel_config(release: &str, exists: impl Fn(&Path) -> bool) -> Option<(PathB
 
 fn uname_release() -> String {
     uname().map(|names| names.release().to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn bound(option: &str, source: &Path, target: &str) -> OsString {
+    let mut arg = joined(option, source);
+    arg.push(":");
+    arg.push(target);
+    arg
 }
 
 fn joined(option: &str, path: &Path) -> OsString {

@@ -8,9 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::exec;
 use crate::files::FileError;
-use crate::node::{Machine, Node};
+use crate::node::Node;
 use crate::record::State;
 use crate::state::StateDirs;
 use cnispawn::process::Process;
@@ -106,7 +105,7 @@ impl Wait<'_> {
             self.still_wanted(machine, started, "READY=1 of its systemd")?;
         }
         let state = loop {
-            match system_state(self.dirs, self.node)? {
+            match self.node.system_state(self.dirs)? {
                 State::Starting => self.pause(machine, started, "`systemctl is-system-running`")?,
                 state => break state,
             }
@@ -138,20 +137,6 @@ impl Wait<'_> {
         }
         Ok(())
     }
-}
-
-/// What `systemctl is-system-running` says inside the node.
-fn system_state(dirs: &StateDirs, node: &Node) -> Result<State, FileError> {
-    let machine = node.machine(dirs)?;
-    let Some(leader) = machine.as_ref().and_then(Machine::find_leader) else { return Ok(State::Starting) };
-    // It ends non-zero in every state but `running`: what it prints is what counts.
-    let output = exec::command(leader.pid, ["systemctl", "is-system-running"]).output();
-    let said = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
-    Ok(match said.as_str() {
-        "running" => State::Running,
-        "degraded" => State::Degraded,
-        _ => State::Starting,
-    })
 }
 
 /// Whether a server that greets as RFC 4253 section 4.2 says listens there.

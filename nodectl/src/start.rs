@@ -12,7 +12,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use self::error::StartError;
-use crate::adapt;
 use crate::cluster::Cluster;
 use crate::command::{self, CommandError};
 use crate::host::{Host, Supervisor};
@@ -166,7 +165,6 @@ impl Start<'_> {
             // Its limits may be others now.
             node.save(dirs)?;
         }
-        adapt::node(host, &node.dir(dirs).join("upper"))?;
         let mut machine: Box<dyn Starting + '_> = match host.supervisor {
             Supervisor::Systemd => Box::new(unit::Unit::launch(dirs, node)?),
             Supervisor::Nobody => Box::new(daemon::Daemon::launch(dirs, node)?),

@@ -29,13 +29,14 @@ const PLACES: [(&str, &str); 7] = [
 const CNI_DIR: &str = "opt/cni/bin";
 
 /// Files of ours. `@PAUSE@` becomes the pause image.
-const FILES: [(&str, &str); 12] = [
+const FILES: [(&str, &str); 13] = [
     ("etc/containerd/config.toml", include_str!("../../assets/node/containerd.toml")),
     // The playbook writes the same file, and need not restart containerd where it finds it.
     (
         "etc/containerd/conf.d/20-pod-network.toml",
         include_str!("../../../ansible/roles/pod_network/files/20-pod-network.toml"),
     ),
+    ("etc/systemd/system/legacy-cgroups.service", include_str!("../../assets/node/legacy-cgroups.service")),
     ("etc/systemd/system/containerd.service", include_str!("../../assets/node/containerd.service")),
     ("usr/lib/systemd/system/kubelet.service", include_str!("../../assets/node/kubelet.service")),
     ("usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf", include_str!("../../assets/node/10-kubeadm.conf")),
@@ -84,7 +85,7 @@ pub fn key() -> String {
         .with_all("place", PLACES.iter().flat_map(|(name, dir)| [name, dir]))
         .with_all("directory", DIRECTORIES)
         .with_all("removed", REMOVED)
-        .with_all("enabled", ENABLED.iter().flat_map(|(unit, dir)| [unit, dir]))
+        .with_all("enabled", ENABLED.iter().flat_map(|(unit, dir, target)| [unit, dir, target]))
         .with_all("masked", MASKED)
         .finish()
 }
@@ -111,8 +112,8 @@ pub fn build(root: &Path, base: &Base, programs: &Programs, pause: &str) -> Resu
         put(&root.join(path), &content.replace("@PAUSE@", pause))?;
     }
     let system = root.join("etc/systemd/system");
-    for (unit, dir) in ENABLED {
-        place_link(&Path::new(dir).join(unit), &system.join("multi-user.target.wants").join(unit))?;
+    for (unit, dir, target) in ENABLED {
+        place_link(&Path::new(dir).join(unit), &system.join(format!("{target}.wants")).join(unit))?;
     }
     for unit in MASKED {
         place_link(Path::new("/dev/null"), &system.join(unit))?;

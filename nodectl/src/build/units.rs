@@ -1,10 +1,11 @@
 //! Which units of systemd a node starts, and which it must not.
 
-/// Started at boot, all by multi-user.target.
-pub const ENABLED: [(&str, &str); 3] = [
-    ("containerd.service", "/etc/systemd/system"),
-    ("kubelet.service", "/usr/lib/systemd/system"),
-    ("ssh.service", "/usr/lib/systemd/system"),
+/// Started at boot: a unit, where it is, and the target that wants it.
+pub const ENABLED: [(&str, &str, &str); 4] = [
+    ("legacy-cgroups.service", "/etc/systemd/system", "sysinit.target"),
+    ("containerd.service", "/etc/systemd/system", "multi-user.target"),
+    ("kubelet.service", "/usr/lib/systemd/system", "multi-user.target"),
+    ("ssh.service", "/usr/lib/systemd/system", "multi-user.target"),
 ];
 
 /// Units that a node in a container does not need, or that would change the host: /proc/sys and /sys are writable.
