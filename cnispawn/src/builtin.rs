@@ -28,7 +28,7 @@ const POOL: &str = "10.202.0.0/16";
 pub enum BuiltinError {
     /// Every subnet is taken.
     #[error(
-        "no free subnet for the network {NAME}: every /24 of {POOL} overlaps a route of this host; see `ip route`, or write a configuration of your own"
+        "no free subnet for the network {NAME}: every /24 of {POOL} and 198.18.0.0/15 overlaps a route of this host, see `ip route show table all`, or a pool of Docker's; write a configuration of your own"
     )]
     NoSubnet,
     /// Its file is not what we have written.

@@ -11,6 +11,8 @@ mod network_manager;
 
 use std::collections::BTreeSet;
 use std::io;
+use std::panic::resume_unwind;
+use std::thread;
 
 use crate::bridge::{self, Bridge};
 use crate::cni::NetworkList;
@@ -83,7 +85,7 @@ pub fn admit(dirs: &Dirs, record: &Record) -> Result<(), HostError> {
         return Err(HostError::Name { bridge: bridge.name.clone() });
     }
     let _lock = Lock::take(&dirs.host_lock(), Mode::Exclusive, LOCKED)?;
-    ADMISSION.into_iter().try_for_each(|step| take(step, &bridges))
+    take(ADMISSION, &bridges)
 }
 
 /// Take back what the host was told of the bridges of these networks, but for those that containers other than `name`
@@ -100,17 +102,35 @@ pub fn dismiss(dirs: &Dirs, name: &Name, lists: &[NetworkList]) -> Result<(), Ho
         others.flat_map(|list| bridge::made_by(&list).collect::<Vec<_>>()).map(|b| b.name).collect();
     let bridges = lists.iter().flat_map(bridge::made_by);
     let bridges: Vec<_> = bridges.filter(|bridge| is_plain(&bridge.name) && !needed.contains(&bridge.name)).collect();
-    let taken: Vec<_> = DISMISSAL.into_iter().map(|step| take(step, &bridges)).collect();
-    taken.into_iter().collect()
+    take(DISMISSAL, &bridges)
 }
 
-fn take((action, step): Step, bridges: &[Bridge]) -> Result<(), HostError> {
+/// Take all steps, at the same time: most of what they take is the kernel's waiting until nobody uses the old rules.
+fn take(steps: [Step; 4], bridges: &[Bridge]) -> Result<(), HostError> {
     if bridges.is_empty() {
         return Ok(());
     }
-    step(bridges).map_err(|source| {
-        let bridges = bridges.iter().map(|bridge| bridge.name.clone()).collect();
-        HostError::Refused { action, bridges, source }
+    let refused = |action| {
+        move |source| {
+            let bridges = bridges.iter().map(|bridge| bridge.name.clone()).collect();
+            HostError::Refused { action, bridges, source }
+        }
+    };
+    together(steps, |(action, step)| step(bridges).map_err(refused(action)))
+}
+
+/// Do something with each of some things, in threads of their own; all is done when this returns, and the first failure
+/// is returned.
+fn together<T: Send, E: Send>(
+    things: impl IntoIterator<Item = T>,
+    work: impl Fn(T) -> Result<(), E> + Sync,
+) -> Result<(), E> {
+    thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> = things.into_iter().map(|thing| scope.spawn(move || work(thing))).collect();
+        let done: Vec<_> =
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect();
+        done.into_iter().collect()
     })
 }
 

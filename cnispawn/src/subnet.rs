@@ -1,5 +1,6 @@
-//! What the host's routes say: which subnets are free, not its own network's, no VPN's, no other bridge's.
+//! Which subnets are free: not the host's own network's, no VPN's, no other bridge's, and none that Docker may take.
 
+use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
 
@@ -13,14 +14,30 @@ use crate::ip::ip;
 #[error("cannot read the host's routes")]
 pub struct RoutesError(#[source] io::Error);
 
-/// Every IPv4 destination that the host has a route to, but for the default route and those by way of `except`.
+/// Where Docker's configuration is (dockerd(8)).
+const DOCKER: &str = "/etc/docker/daemon.json";
+
+/// For hosts whose VPN has all private addresses for itself: for tests of networks, and routed nowhere (RFC 2544).
+const RESERVE: &str = "198.18.0.0/15";
+
+/// Every IPv4 destination that the host has a route to, in whatever table (WireGuard, Tailscale and policy routing have
+/// their own), but for the default route and those by way of `except`; and the subnets that Docker was told to use.
 ///
 /// # Errors
 /// When `ip` is missing or fails.
 pub fn of_host(except: Option<&str>) -> Result<Vec<Ipv4Net>, RoutesError> {
     let routes = routes(&["-4", "route", "show", "table", "all"])?;
     let routes = routes.iter().filter(|route| except.is_none_or(|link| route["dev"] != link));
-    Ok(routes.filter_map(|route| destination(route["dst"].as_str()?)).collect())
+    let routes = routes.filter_map(|route| destination(route["dst"].as_str()?));
+    // Routes show what Docker uses, not what it will take next. Without a file it takes from pools apart from ours.
+    Ok(routes.chain(docker_pools(&fs::read_to_string(DOCKER).unwrap_or_default())).collect())
+}
+
+/// The subnets in Docker's configuration, `default-address-pools` and `bip`; none in one that Docker could not read.
+fn docker_pools(configuration: &str) -> Vec<Ipv4Net> {
+    let configuration: Value = serde_json::from_str(configuration).unwrap_or_default();
+    let pools = configuration["default-address-pools"].as_array().into_iter().flatten().map(|pool| &pool["base"]);
+    pools.chain([&configuration["bip"]]).filter_map(|subnet| destination(subnet.as_str()?)).collect()
 }
 
 /// The links by which the host has an IPv6 default route that a router has advertised.
@@ -38,9 +55,11 @@ fn routes(args: &[&str]) -> Result<Vec<Value>, RoutesError> {
     serde_json::from_str(&output).map_err(|error| RoutesError(error.into()))
 }
 
-/// The first subnet of `pool` with this prefix length that overlaps none of `taken`.
+/// The first subnet of `pool`, or else of 198.18.0.0/15, with this prefix length that overlaps none of `taken`.
 pub fn free(pool: Ipv4Net, prefix_len: u8, taken: &[Ipv4Net]) -> Option<Ipv4Net> {
-    pool.subnets(prefix_len).ok()?.find(|candidate| !taken.iter().any(|taken| overlap(taken, candidate)))
+    let pools = [pool, RESERVE.parse().expect("a constant network")];
+    let mut subnets = pools.iter().flat_map(|pool| pool.subnets(prefix_len).into_iter().flatten());
+    subnets.find(|candidate| !taken.iter().any(|taken| overlap(taken, candidate)))
 }
 
 /// Whether two subnets have an address in common: one of them lies in the other then.
@@ -67,6 +86,19 @@ mod tests {
         let pool = "10.200.0.0/16".parse().expect("a network");
         let taken = ["10.200.0.0/23", "10.200.2.7/32", "192.168.0.0/16"].map(|s| s.parse().expect("a network"));
         assert_eq!(free(pool, 24, &taken).map(|net| net.to_string()).as_deref(), Some("10.200.3.0/24"));
-        assert_eq!(free(pool, 24, &["10.0.0.0/8".parse().expect("a network")]), None);
+        let vpn = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"].map(|s| s.parse().expect("a network"));
+        assert_eq!(free(pool, 24, &vpn).map(|net| net.to_string()).as_deref(), Some("198.18.0.0/24"));
+        assert_eq!(free(pool, 24, &["0.0.0.0/0".parse().expect("a network")]), None);
+    }
+
+    #[test]
+    fn docker_has_what_it_was_told_to_take() {
+        let configuration = r#"{"bip": "10.200.9.1/24", "default-address-pools": [
+            {"base": "10.200.0.0/21", "size": 24}, {"base": "fd00::/64", "size": 80}, {"size": 1}, 7]}"#;
+        let pools: Vec<_> = docker_pools(configuration).iter().map(ToString::to_string).collect();
+        assert_eq!(pools, ["10.200.0.0/21", "10.200.9.1/24"]);
+        for broken in ["", "{", "[]", "7", r#"{"default-address-pools": "x"}"#] {
+            assert_eq!(docker_pools(broken), [], "{broken}");
+        }
     }
 }

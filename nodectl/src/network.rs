@@ -29,7 +29,9 @@ pub struct Network {
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
     /// Every /24 of the pool overlaps something.
-    #[error("no free subnet: every /24 of {POOL} overlaps a route of this host or another cluster; see `ip route`")]
+    #[error(
+        "no free subnet: every /24 of {POOL} and 198.18.0.0/15 overlaps another cluster, a route of this host, see `ip route show table all`, or a pool of Docker's"
+    )]
     NoSubnet,
     /// Every address of the subnet is taken.
     #[error(
@@ -128,7 +130,7 @@ mod tests {
         let network = Network::plan(&name("dev"), &taken).expect("a subnet");
         assert_eq!(network.subnet.to_string(), "10.200.3.0/24");
         assert!(matches!(
-            Network::plan(&name("dev"), &["10.0.0.0/8".parse().expect("a network")]),
+            Network::plan(&name("dev"), &["0.0.0.0/0".parse().expect("a network")]),
             Err(NetworkError::NoSubnet)
         ));
     }

@@ -1,9 +1,9 @@
 //! Make a node's directory: its identity in the upper directory, its data, its share of the image store.
 
 use std::fs;
-use std::io;
-use std::net::IpAddr;
 use std::path::Path;
+
+use cnispawn::dns;
 
 use crate::clone::{self, CloneError};
 use crate::cluster::{Cluster, ClusterError};
@@ -53,7 +53,7 @@ fn identity(upper: &Path, cluster: &Cluster, node: &Node) -> Result<(), PrepareE
     let write = |path: &str, content: &str, mode| files::write(&upper.join(path), content, mode);
     write("etc/hostname", &format!("{}\n", node.name), 0o644)?;
     write("etc/hosts", &format!("127.0.0.1 localhost\n::1 localhost\n{} {}\n", node.address, node.name), 0o644)?;
-    write("etc/resolv.conf", &resolv_conf()?, 0o644)?;
+    write("etc/resolv.conf", &dns::of_host()?, 0o644)?;
     write("etc/machine-id", &format!("{:032x}\n", rand::random::<u128>()), 0o444)?;
     let host_key = upper.join("etc/ssh/ssh_host_ed25519_key");
     keys::ensure(&host_key, &node.machine_name())?;
@@ -66,38 +66,3 @@ fn identity(upper: &Path, cluster: &Cluster, node: &Node) -> Result<(), PrepareE
     Ok(())
 }
 
-/// Nameservers that a node can reach. The host's own file may name a stub on loopback (systemd-resolved(8)), which is
-/// another address inside the node; systemd-resolved keeps the real ones beside it.
-fn resolv_conf() -> Result<String, FileError> {
-    let path = Path::new("/etc/resolv.conf");
-    let own = match fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        other => other.map_err(FileError::of("read", path))?,
-    };
-    if own.lines().any(is_loopback_server)
-        && let Ok(real) = fs::read_to_string("/run/systemd/resolve/resolv.conf")
-    {
-        return Ok(real);
-    }
-    let kept = own.lines().filter(|line| !is_loopback_server(line));
-    Ok(kept.map(|line| format!("{line}\n")).collect())
-}
-
-fn is_loopback_server(line: &str) -> bool {
-    let mut words = line.split_whitespace();
-    words.next() == Some("nameserver")
-        && words.next().is_some_and(|server| server.parse::<IpAddr>().is_ok_and(|server| server.is_loopback()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stub_resolver_on_loopback_is_of_no_use_inside_a_node() {
-        assert!(is_loopback_server("nameserver 127.0.0.53"));
-        assert!(is_loopback_server("nameserver  ::1"));
-        assert!(!is_loopback_server("nameserver 10.0.0.1"));
-        assert!(!is_loopback_server("search example.org"));
-    }
-}

@@ -1,10 +1,17 @@
 //! Call services of the system's message bus, by busctl(1).
 
+use std::env;
 use std::io;
+use std::path::Path;
 
 use crate::tool::Tool;
 
 const BUSCTL: Tool = Tool { program: "busctl", package: "systemd" };
+
+/// The bus's address, where somebody has another (D-Bus specification, "Well-known Message Bus Instances"), and its
+/// socket.
+const ADDRESS: &str = "DBUS_SYSTEM_BUS_ADDRESS";
+const SOCKET: &str = "/run/dbus/system_bus_socket";
 
 /// An interface of an object of a service.
 pub(super) struct Interface {
@@ -20,9 +27,10 @@ const BUS: Interface =
     Interface { service: "org.freedesktop.DBus", object: "/org/freedesktop/DBus", name: "org.freedesktop.DBus" };
 
 impl Interface {
-    /// Whether the service runs. Without a bus it does not.
+    /// Whether the service runs. Without a bus it does not; that is known without a process of its own.
     pub(super) fn is_up(&self) -> bool {
-        BUS.call("NameHasOwner", &["s", self.service]).is_ok_and(|answer| answer == "b true")
+        let bus = env::var_os(ADDRESS).is_some() || Path::new(SOCKET).exists();
+        bus && BUS.call("NameHasOwner", &["s", self.service]).is_ok_and(|answer| answer == "b true")
     }
 
     /// Call a method, with arguments after their signature; the answer is written the same way.

@@ -46,12 +46,9 @@ pub(super) fn forget(bridges: &[Bridge]) -> io::Result<()> {
 
 /// The zone to which an interface is bound, empty for none; `None` where no firewalld runs.
 fn zone_of(interface: &str) -> io::Result<Option<String>> {
-    // Installed or not is known without a process of its own.
-    if which::which("firewall-cmd").is_err() {
+    if which::which("firewall-cmd").is_err() || !ZONES.is_up() {
         return Ok(None);
     }
-    match ZONES.call("getZoneOfInterface", &["s", interface]) {
-        Err(_) if !ZONES.is_up() => Ok(None),
-        answer => answer.map(|answer| Some(answer.trim_start_matches("s ").trim_matches('"').to_owned())),
-    }
+    let answer = ZONES.call("getZoneOfInterface", &["s", interface])?;
+    Ok(Some(answer.trim_start_matches("s ").trim_matches('"').to_owned()))
 }

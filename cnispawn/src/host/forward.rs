@@ -7,6 +7,7 @@
 
 use std::io;
 
+use super::together;
 use crate::bridge::Bridge;
 use crate::iptables;
 
@@ -26,14 +27,11 @@ pub(super) fn remove(bridges: &[Bridge]) -> io::Result<()> {
     change(|table| removal(table, bridges))
 }
 
-fn change(plan: impl Fn(&str) -> String) -> io::Result<()> {
-    for iptables in iptables::in_use("filter") {
+fn change(plan: impl Fn(&str) -> String + Sync) -> io::Result<()> {
+    together(iptables::in_use("filter"), |iptables| {
         let changes = plan(&iptables.read("filter")?);
-        if !changes.is_empty() {
-            iptables.apply(&format!("*filter\n{changes}COMMIT\n"))?;
-        }
-    }
-    Ok(())
+        if changes.is_empty() { Ok(()) } else { iptables.apply(&format!("*filter\n{changes}COMMIT\n")) }
+    })
 }
 
 fn opening(table: &str, bridges: &[Bridge]) -> String {

@@ -8,6 +8,7 @@
 use std::io;
 
 use crate::bridge::Bridge;
+use crate::link;
 use crate::tool::Tool;
 
 const NFT: Tool = Tool { program: "nft", package: "nftables" };
@@ -17,9 +18,12 @@ const NFT: Tool = Tool { program: "nft", package: "nftables" };
 /// # Errors
 /// When nft is missing or fails.
 pub(super) fn close(bridges: &[Bridge]) -> io::Result<()> {
-    // A look takes 5 ms, a change 20: the kernel waits until nobody uses the old rules.
-    let is_closed =
-        |bridge: &str| NFT.run(&["list", "table", "inet", &table(bridge)], "").is_ok_and(|is| is == rules(bridge));
+    // A look takes less than a change, for which the kernel waits until nobody uses the old rules. Where there is no
+    // bridge yet, there is nothing to look at.
+    let is_closed = |bridge: &str| {
+        let listed = || NFT.run(&["list", "table", "inet", &table(bridge)], "");
+        link::is_bridge(bridge) && listed().is_ok_and(|listed| listed == rules(bridge))
+    };
     let open = bridges.iter().filter(|bridge| bridge.private && !is_closed(&bridge.name));
     apply(&open.map(|bridge| format!("{}{}", removal(&bridge.name), rules(&bridge.name))).collect::<String>())
 }
