@@ -9,12 +9,14 @@ YES ?=
 
 SETUP := hack/setup $(if $(YES),--yes)
 LINT_VENV := target/lint-venv
+CARGO_DENY := 0.20.2
 # Every file of tests but the end-to-end test.
 INTEGRATION := $(filter-out e2e,$(basename $(notdir $(wildcard tests/tests/*.rs))))
 SCRIPTS := kubeadm-systemd .ci/run hack/setup hack/fuzz tests/tests/differential/recorder.sh $(wildcard examples/*.sh)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build up down check test unit fuzz integration e2e bench bench-cni install uninstall deb rpm
+.PHONY: help setup build up down check audit advisories test unit fuzz integration e2e bench bench-cni install uninstall \
+	deb rpm
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -47,7 +49,17 @@ $(LINT_VENV)/.done: hack/lint-requirements.txt
 	$(LINT_VENV)/bin/pip install --quiet --requirement hack/lint-requirements.txt
 	touch $@
 
-test: setup build check unit fuzz integration e2e ## Set up everything, then run all checks and tests
+audit: target/tools/.cargo-deny-$(CARGO_DENY) ## Check the dependencies' licences and sources (deny.toml)
+	target/tools/bin/cargo-deny --locked check licenses bans sources
+
+advisories: target/tools/.cargo-deny-$(CARGO_DENY) ## Check the dependencies for known flaws; fetches RustSec's database from GitHub
+	target/tools/bin/cargo-deny --locked check advisories
+
+target/tools/.cargo-deny-%:
+	$(CARGO) install --quiet --locked --root target/tools cargo-deny@$*
+	touch $@
+
+test: setup build check audit unit fuzz integration e2e ## Set up everything, then run all checks and tests
 
 unit: ## Run the unit tests
 	$(CARGO) test --locked --workspace --exclude tests

@@ -72,13 +72,14 @@ impl StateDirs {
     }
 
     /// Make the directories that hold keys and nodes' file systems, for root alone. Who could enter them could run the
-    /// setuid programs there, of whatever age, and such as a node's root makes for them.
+    /// setuid programs there, of whatever age, and such as a node's root makes for them; and could hold our locks, for
+    /// which flock(2) wants no more than a file that can be read.
     ///
     /// # Errors
     /// When the file system refuses.
     pub fn make_private(&self) -> Result<(), FileError> {
-        create_private_dir(&self.run)?;
-        for dir in [self.cache(), self.images(), self.clusters()] {
+        let runs = ["locks", "machines", "notify", "ssh"].map(|name| self.run.join(name));
+        for dir in [self.cache(), self.images(), self.clusters()].into_iter().chain(runs) {
             create_private_dir(&dir)?;
             // It may be there from an earlier version, open to all.
             fs::set_permissions(&dir, Permissions::from_mode(0o700)).map_err(FileError::of("set the mode of", &dir))?;
@@ -131,7 +132,7 @@ mod tests {
         fs::create_dir_all(dirs.images()).expect("made");
         fs::set_permissions(dirs.images(), Permissions::from_mode(0o755)).expect("set");
         dirs.make_private().expect("made");
-        for path in [dirs.images(), dirs.clusters(), dirs.cache(), dirs.run] {
+        for path in [dirs.images(), dirs.clusters(), dirs.cache(), dirs.run.clone(), dirs.run.join("locks")] {
             assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o700, "{}", path.display());
         }
     }

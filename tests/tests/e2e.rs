@@ -1,6 +1,7 @@
 //! The main job, from end to end: three nodes, a cluster of them, its use, and nothing left of it.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -93,6 +94,7 @@ fn the_main_job() {
         assert_eq!(record["cluster"], CLUSTER);
         every_node_is_ready_and_every_system_pod_runs(&record);
         the_token_is_in_no_log();
+        secrets_are_roots_alone();
         kubectl(&["create", "-f", WORKLOAD]);
         kubectl(&["wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s"]);
         pods_reach_pods_on_other_nodes();
@@ -140,6 +142,25 @@ fn the_token_is_in_no_log() {
         let journal = on_node(node, "journalctl --output cat");
         assert!(journal.contains("kubelet") && !journal.contains(secret), "the journal of {node}");
     }
+}
+
+/// Whoever is not root can neither enter where they are nor read one in a command line.
+fn secrets_are_roots_alone() {
+    let state = Path::new("/var/lib/kubeadm-systemd");
+    let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o7777;
+    for dir in ["cache", "clusters", "images", "cnispawn", "cni"] {
+        assert_eq!(mode(&state.join(dir)), 0o700, "{dir}");
+    }
+    let cluster = state.join("clusters").join(CLUSTER);
+    for file in ["bootstrap-token", "kubeconfig", "inventory.yml", "log/up.log", "ssh/id_ed25519"] {
+        assert_eq!(mode(&cluster.join(file)), 0o600, "{file}");
+    }
+    let pki = cluster.join("nodes/node1/upper/etc/kubernetes");
+    for file in ["admin.conf", "super-admin.conf", "pki/ca.key", "pki/sa.key", "kubeadm-systemd/init.yaml"] {
+        assert_eq!(mode(&pki.join(file)), 0o600, "{file}");
+    }
+    let token = std::fs::read_to_string(cluster.join("bootstrap-token")).expect("a token");
+    assert_eq!(tests::fixture::processes(&[&token.trim()[6..22]]), Vec::<i32>::new(), "in a command line");
 }
 
 fn pods_reach_pods_on_other_nodes() {
