@@ -112,6 +112,7 @@ stage:
 	rm -rf $(STAGE)
 	@$(MAKE) --no-print-directory install DESTDIR=$(STAGE) PREFIX=/usr
 
+# Unoptimised: they run for seconds, and take minutes to compile otherwise.
 target/tools/%/bin:
-	$(CARGO) install --quiet --locked --root $(@D) --target-dir target/tools/build \
+	$(CARGO) install --quiet --locked --debug --root $(@D) --target-dir target/tools/build \
 		$(shell echo $* | sed 's/-\([0-9.]*\)$$/@\1/')
