@@ -14,7 +14,7 @@ INTEGRATION := $(filter-out e2e,$(basename $(notdir $(wildcard tests/tests/*.rs)
 SCRIPTS := kubeadm-systemd .ci/run hack/setup hack/fuzz tests/tests/differential/recorder.sh $(wildcard examples/*.sh)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build up down check test unit fuzz integration e2e bench bench-cni install uninstall deb rpm
+.PHONY: help setup build up down check test unit fuzz integration e2e bench bench-cni install uninstall deb rpm static
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -95,6 +95,15 @@ uninstall: ## Remove what install put there
 	cd $(DESTDIR)$(SHARE) && for program in $(BINARIES) kubeadm-systemd; do \
 		rm -f man/man1/$$program.1 man/man1/$$program-*.1 bash-completion/completions/$$program \
 		zsh/site-functions/_$$program fish/vendor_completions.d/$$program.fish; done
+
+# Not glibc linked statically: its getaddrinfo loads the host's NSS modules, which want the very glibc they were made for.
+MUSL := $(shell uname -m)-unknown-linux-musl
+
+static: ## Compile binaries that need no C library, into target/ARCH-unknown-linux-musl/release
+	@[ -d "$$(rustc --print target-libdir --target $(MUSL))" ] || \
+		{ echo 'static: Rust has no standard library for $(MUSL): rustup target add $(MUSL)' >&2; exit 1; }
+	@command -v musl-gcc >/dev/null || { echo 'static: musl-gcc is missing: install musl-tools (musl-gcc)' >&2; exit 1; }
+	$(CARGO) build --release --locked --quiet --target $(MUSL) $(addprefix --package ,$(BINARIES))
 
 # Packages are made of one installed tree. The tools that make them are pinned here.
 STAGE := target/stage
