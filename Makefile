@@ -16,7 +16,7 @@ SCRIPTS := kubeadm-systemd .ci/run hack/setup hack/fuzz tests/tests/differential
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build up down check audit advisories test unit fuzz integration e2e bench bench-cni install uninstall \
-	deb rpm
+	deb rpm static
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -108,6 +108,15 @@ uninstall: ## Remove what install put there
 		rm -f man/man1/$$program.1 man/man1/$$program-*.1 bash-completion/completions/$$program \
 		zsh/site-functions/_$$program fish/vendor_completions.d/$$program.fish; done
 
+# Not glibc linked statically: its getaddrinfo loads the host's NSS modules, which want the very glibc they were made for.
+MUSL := $(shell uname -m)-unknown-linux-musl
+
+static: ## Compile binaries that need no C library, into target/ARCH-unknown-linux-musl/release
+	@[ -d "$$(rustc --print target-libdir --target $(MUSL))" ] || \
+		{ echo 'static: Rust has no standard library for $(MUSL): rustup target add $(MUSL)' >&2; exit 1; }
+	@command -v musl-gcc >/dev/null || { echo 'static: musl-gcc is missing: install musl-tools (musl-gcc)' >&2; exit 1; }
+	$(CARGO) build --release --locked --quiet --target $(MUSL) $(addprefix --package ,$(BINARIES))
+
 # Packages are made of one installed tree. The tools that make them are pinned here.
 STAGE := target/stage
 CARGO_DEB := target/tools/cargo-deb-3.8.0
@@ -124,6 +133,7 @@ stage:
 	rm -rf $(STAGE)
 	@$(MAKE) --no-print-directory install DESTDIR=$(STAGE) PREFIX=/usr
 
+# Unoptimised: they run for seconds, and take minutes to compile otherwise.
 target/tools/%/bin:
-	$(CARGO) install --quiet --locked --root $(@D) --target-dir target/tools/build \
+	$(CARGO) install --quiet --locked --debug --root $(@D) --target-dir target/tools/build \
 		$(shell echo $* | sed 's/-\([0-9.]*\)$$/@\1/')
