@@ -23,6 +23,7 @@ use crate::host::{Hierarchy, Host, Supervisor};
 use crate::name::Name;
 use crate::node::{Machine, Node};
 use crate::nspawn;
+use crate::privileges;
 use crate::record::State;
 use crate::state::StateDirs;
 use cnispawn::process::Process;
@@ -149,7 +150,8 @@ pub fn network(dirs: &StateDirs, cluster: &Name, node: &Name) -> Result<std::con
     let this = std::env::current_exe().map_err(FileError::of("read", proc))?;
     cnispawn.arg("--exec").arg(this);
     cnispawn.arg(node.machine_name()).arg("--").args(nspawn::args(host, dirs, &node));
-    cnispawn.envs(nspawn::ENVIRONMENT);
+    let (variable, value) = privileges::WRITABLE;
+    cnispawn.env(variable, value);
     cnispawn.env(BOOT_VARIABLE, format!("{}/{}", node.cluster, node.name));
     // host-local would give a new address at each start; the node keeps the one that its certificates name.
     cnispawn.env("CNI_ARGS", format!("IgnoreUnknown=1;IP={}", node.address));

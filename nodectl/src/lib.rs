@@ -26,6 +26,7 @@ pub mod network;
 pub mod node;
 pub mod nspawn;
 pub mod prepare;
+pub mod privileges;
 pub mod ready;
 pub mod record;
 pub mod run;

@@ -8,6 +8,7 @@ use nix::sys::utsname::uname;
 use crate::adapt;
 use crate::host::{Hierarchy, Host, Supervisor};
 use crate::node::Node;
+use crate::privileges::{ADDED, DROPPED, SYSTEM_CALLS, names};
 use crate::state::StateDirs;
 
 /// Directories of a node that lie on the real file system: name in the node's directory, path in the node.
@@ -38,9 +39,6 @@ pub fn args(host: Host, dirs: &StateDirs, node: &Node) -> Vec<OsString> {
             "--quiet",
             // The cgroups that we are in are the node's.
             "--keep-unit",
-            // A node runs containers: it needs what a machine's root has. Not a boundary against root inside it.
-            "--capability=all",
-            "--system-call-filter=@keyring bpf",
             "--private-users=no",
             // Written into the upper directory by us.
             "--resolv-conf=off",
@@ -52,6 +50,9 @@ pub fn args(host: Host, dirs: &StateDirs, node: &Node) -> Vec<OsString> {
         ]
         .map(OsString::from),
     );
+    args.push(format!("--capability={}", names(&ADDED, ",")).into());
+    args.push(format!("--drop-capability={}", names(&DROPPED, ",")).into());
+    args.push(format!("--system-call-filter={}", names(&SYSTEM_CALLS, " ")).into());
     args.push(format!("--register={}", if host.supervisor == Supervisor::Systemd { "yes" } else { "no" }).into());
     for (source, target) in BINDS {
         args.push(bound("--bind=", &node.dir(dirs).join(source), target));
@@ -70,9 +71,6 @@ pub fn args(host: Host, dirs: &StateDirs, node: &Node) -> Vec<OsString> {
     }
     args
 }
-
-/// Environment of systemd-nspawn. kubelet and kube-proxy write sysctls; nspawn would mount /proc/sys read-only.
-pub const ENVIRONMENT: [(&str, &str); 1] = [("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "1")];
 
 /// The kernel's configuration, and where kubeadm's preflight check SystemVerification looks for it: without one it fails.
 /// Debian has it in /boot, Fedora beside the modules, others in /proc/config.gz, which a node sees anyway.

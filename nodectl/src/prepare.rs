@@ -65,4 +65,3 @@ fn identity(upper: &Path, cluster: &Cluster, node: &Node) -> Result<(), PrepareE
     }
     Ok(())
 }
-
