@@ -37,6 +37,7 @@ pub mod store;
 pub mod supply;
 pub mod tools;
 pub mod units;
+pub mod unpack;
 pub mod wanted;
 
 pub use context::Context;

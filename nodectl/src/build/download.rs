@@ -1,6 +1,5 @@
 //! Fetch files over HTTP, taken up again where the connection broke, and checked against upstream's digests.
 
-use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -19,8 +18,8 @@ use crate::files::FileError;
 /// How often a file is tried.
 const ATTEMPTS: u32 = 4;
 
-/// Bytes of a file, and of one that is unpacked from it, at the most: kubelet, the largest, has 60 million.
-const MOST: u64 = 1 << 30;
+/// Bytes of a file at the most, and of one that is unpacked from it: kubelet, the largest, has 60 million.
+pub const MOST: u64 = 1 << 30;
 
 /// How long a server may take to accept a connection, to answer, and between two pieces of an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -211,31 +210,6 @@ impl Client {
 fn parse_digest(text: &str) -> Option<String> {
     let word = text.split_whitespace().next()?.to_ascii_lowercase();
     (word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(word)
-}
-
-/// Unpack files of a gzipped tar without their directories, those of these names: `bin/ctr` becomes `to/ctr`.
-///
-/// # Errors
-/// When it is damaged, a file has more than a GiB, or the file system refuses.
-pub fn unpack(archive: &Path, names: &[&str], to: &Path) -> Result<(), FileError> {
-    let file = File::open(archive).map_err(FileError::of("open", archive))?;
-    let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(io::BufReader::new(file)));
-    let mut attempt = || -> io::Result<()> {
-        for entry in tar.entries()? {
-            let mut entry = entry?;
-            // Nothing but plain files, and those that are wanted: nothing can get out of `to`.
-            let name = entry.path()?.file_name().and_then(OsStr::to_str).map(str::to_owned);
-            let Some(name) = name.filter(|name| names.contains(&name.as_str())) else { continue };
-            if entry.header().entry_type().is_file() {
-                if entry.size() > MOST {
-                    return Err(io::ErrorKind::FileTooLarge.into());
-                }
-                entry.unpack(to.join(name))?;
-            }
-        }
-        Ok(())
-    };
-    attempt().map_err(FileError::of("unpack", archive))
 }
 
 #[cfg(test)]

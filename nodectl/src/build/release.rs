@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::component::{CNI_PLUGINS, CONTAINERD};
 use super::digest::Key;
-use super::download::{self, Client, DownloadError};
+use super::download::{Client, DownloadError};
 use super::source::Version;
 use super::store::Supply;
+use super::unpack;
 use super::wanted::Reference;
 use super::{CNI_PROGRAMS, CONTAINERD_PROGRAMS, Context, Program, Programs, arch};
 use crate::files::{self, FileError};
@@ -137,7 +138,7 @@ fn unpacked(
 ) -> Result<(), ReleaseError> {
     let archive = cx.building.join("archive.tar.gz");
     client.verified(stage, url, &format!("{url}{digest_suffix}"), &archive)?;
-    Ok(download::unpack(&archive, names, dir)?)
+    Ok(unpack::files(&archive, names, dir)?)
 }
 
 /// The images, to be pulled from the registry or its mirror.

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use nodectl::build::download;
+use nodectl::build::unpack;
 use proptest::prelude::*;
 use proptest::sample::select;
 use tar::{EntryType, Header};
@@ -100,7 +100,7 @@ fn an_archive_leaves_the_wanted_programs_or_nothing() {
                 None => {}
             }
             fs::write(&archive, bytes).expect("written");
-            whole += u32::from(download::unpack(&archive, &WANTED, &to).is_ok());
+            whole += u32::from(unpack::files(&archive, &WANTED, &to).is_ok());
             for entry in fs::read_dir(&to).expect("there") {
                 let entry = entry.expect("read");
                 assert!(WANTED.iter().any(|name| entry.file_name() == *name), "{entry:?}");
@@ -136,7 +136,7 @@ fn a_link_is_not_written_through_and_a_bomb_does_not_go_off() {
         fs::write(&archive, gzip(&tar)).expect("written");
         // A link that was there before, too.
         std::os::unix::fs::symlink(outside.join("passwd"), to.join("ctr")).expect("linked");
-        download::unpack(&archive, &WANTED, &to).expect("unpacked");
+        unpack::files(&archive, &WANTED, &to).expect("unpacked");
         assert_eq!(fs::read_to_string(to.join("ctr")).expect("read"), "program");
         assert!(!to.join("ctr").is_symlink());
         ground.assert_unchanged();
@@ -144,7 +144,7 @@ fn a_link_is_not_written_through_and_a_bomb_does_not_go_off() {
         let mut bomb = Vec::new();
         member(EntryType::Regular, "", 1 << 40).write("", &mut bomb);
         fs::write(&archive, gzip(&bomb)).expect("written");
-        let error = cnispawn::error_chain(&download::unpack(&archive, &WANTED, &to).expect_err("too large"));
+        let error = cnispawn::error_chain(&unpack::files(&archive, &WANTED, &to).expect_err("too large"));
         assert!(error.contains("file too large"), "{error}");
     });
 }
