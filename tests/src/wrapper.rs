@@ -21,7 +21,7 @@ pub fn command() -> Command {
     let down = Command::new("down").about("Remove the cluster and its nodes, and put the host back as it was");
     let status = Command::new("status").about("List the cluster's nodes");
     let kubectl = Command::new("kubectl").about("Run the cluster's own kubectl with its kubeconfig");
-    let arguments = Arg::new("arguments").value_name("ARGS").trailing_var_arg(true).action(ArgAction::Append);
+    let arguments = Arg::new("arguments").value_name("ARGS").trailing_var_arg(true).num_args(0..);
     let kubectl = kubectl.arg(arguments.allow_hyphen_values(true).value_hint(ValueHint::CommandWithArguments));
 
     Command::new("kubeadm-systemd")
