@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 pub use self::controllers::ControllersError;
-pub use self::hierarchies::reach;
+pub use self::hierarchies::{parse_controllers, reach};
 use crate::files::FileError;
 use crate::host::Hierarchy;
 use crate::limits::Limits;
@@ -40,15 +40,9 @@ fn parse_own(text: &str) -> Cgroups {
 /// # Errors
 /// When /proc/self/cgroup cannot be read, or nothing can hand on controllers.
 pub fn plan(kind: Hierarchy, mounts: &BTreeMap<String, PathBuf>, below: &Path) -> Result<Cgroups, ControllersError> {
-    // Read whole before moving: it changes under the reader.
-    let path = Path::new("/proc/self/cgroup");
-    let own = parse_own(&fs::read_to_string(path).map_err(FileError::of("read", path))?);
-    if kind == Hierarchy::Unified
-        && let Some(mount_point) = mounts.get("")
-    {
-        let own = own.get("").map_or(Path::new("/"), PathBuf::as_path);
-        let parent = controllers::parent(mount_point, own)?;
-        return Ok([(String::new(), parent.join(below))].into());
+    let own = own()?;
+    if kind == Hierarchy::Unified {
+        return Ok([(String::new(), controllers_for_nodes()?.join(below))].into());
     }
     let of = |hierarchy: &String| {
         // Hierarchies with several controllers are named by all of them: `cpu,cpuacct`.
@@ -57,6 +51,21 @@ pub fn plan(kind: Hierarchy, mounts: &BTreeMap<String, PathBuf>, below: &Path) -
     };
     let known = |name: &&String| name.is_empty() || name.starts_with("name=") || own_or_controller(&own, name);
     Ok(mounts.keys().filter(known).map(|name| (name.clone(), of(name).join(below))).collect())
+}
+
+fn own() -> Result<Cgroups, FileError> {
+    // Read whole before moving: it changes under the reader.
+    let path = Path::new("/proc/self/cgroup");
+    Ok(parse_own(&fs::read_to_string(path).map_err(FileError::of("read", path))?))
+}
+
+/// Version 2: the cgroup that can hand on controllers to the nodes' below it.
+///
+/// # Errors
+/// When there is none.
+pub fn controllers_for_nodes() -> Result<PathBuf, ControllersError> {
+    let own = own()?;
+    controllers::parent(Path::new("/sys/fs/cgroup"), own.get("").map_or(Path::new("/"), PathBuf::as_path))
 }
 
 /// Mount options hold more than controllers (`rw`, `xattr`): keep what the kernel names in /proc/self/cgroup.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::build::BuildArgs;
+use crate::doctor::DoctorArgs;
 use crate::logs::LogsArgs;
 use crate::ls::LsArgs;
 use crate::name::Name;
@@ -66,6 +67,8 @@ pub enum Verb {
     Rm(NodesArgs),
     /// List nodes
     Ls(LsArgs),
+    /// Say what nodes need of this host, what was found, and what mends it
+    Doctor(DoctorArgs),
     /// Run a command in a node
     Exec {
         /// The node's cluster

@@ -83,9 +83,8 @@ impl Cluster {
     fn make(dirs: &StateDirs, name: &Name) -> Result<Self, ClusterError> {
         // Two clusters that are planned at the same time must not choose the same subnet.
         let _planning = files::lock(&dirs.lock("subnets"))?;
-        let mut taken = subnet::of_host(None).map_err(NetworkError::from)?;
-        taken.extend(planned_subnets(dirs)?);
-        let cluster = Cluster { name: name.clone(), dir: dirs.cluster(name), network: Network::plan(name, &taken)? };
+        let network = Network::plan(name, &taken_subnets(dirs)?)?;
+        let cluster = Cluster { name: name.clone(), dir: dirs.cluster(name), network };
         let conflist = cluster.network.conflist(&cluster.ipam_dir());
         files::write_json(&cluster.conf_dir().join("10-nodes.conflist"), &conflist)?;
         cluster.user_key()?;
@@ -183,8 +182,12 @@ pub fn names(dirs: &StateDirs) -> Result<Vec<Name>, FileError> {
     Ok(files::entries(&dirs.clusters())?.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
-fn planned_subnets(dirs: &StateDirs) -> Result<Vec<Ipv4Net>, FileError> {
-    let mut subnets = Vec::new();
+/// Subnets that a new cluster's must be apart from: the host's, and those of the other clusters.
+///
+/// # Errors
+/// When routes or records cannot be read.
+pub fn taken_subnets(dirs: &StateDirs) -> Result<Vec<Ipv4Net>, ClusterError> {
+    let mut subnets = subnet::of_host(None).map_err(NetworkError::from)?;
     for name in names(dirs)? {
         let network: Option<Network> = files::read_json(&dirs.cluster(&name).join("network.json"))?;
         subnets.extend(network.map(|network| network.subnet));

@@ -198,20 +198,22 @@ pub fn private_mounts() -> Result<(), LaunchError> {
     Ok(())
 }
 
-fn mount_root(dirs: &StateDirs, node: &Node) -> Result<(), LaunchError> {
+fn mount_root(dirs: &StateDirs, node: &Node) -> Result<(), FileError> {
     let dir = node.dir(dirs);
     let root = nspawn::root_dir(dirs, node);
+    mount_overlay(&node.generation.join("rootfs"), &dir.join("upper"), &dir.join("work"), &root)
+}
+
+/// Mount `lower`, with what is written to it in `upper`, on `root` (overlayfs.rst).
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn mount_overlay(lower: &Path, upper: &Path, work: &Path, root: &Path) -> Result<(), FileError> {
     let mut options = OsString::new();
-    let layers = [
-        ("lowerdir=", node.generation.join("rootfs")),
-        (",upperdir=", dir.join("upper")),
-        (",workdir=", dir.join("work")),
-    ];
-    for (key, path) in layers {
+    for (key, path) in [("lowerdir=", lower), (",upperdir=", upper), (",workdir=", work)] {
         options.push(key);
         options.push(path);
     }
-    let mounted = mount(Some("overlay"), &root, Some("overlay"), MsFlags::empty(), Some(options.as_os_str()));
-    mounted.map_err(FileError::of("mount the overlay on", &root))?;
-    Ok(())
+    let mounted = mount(Some("overlay"), root, Some("overlay"), MsFlags::empty(), Some(options.as_os_str()));
+    mounted.map_err(FileError::of("mount the overlay on", root))
 }

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clone;
 pub mod cluster;
 pub mod command;
+pub mod doctor;
 pub mod exec;
 pub mod files;
 pub mod host;

@@ -56,13 +56,8 @@ impl Network {
     /// # Errors
     /// When no subnet is left.
     pub fn plan(cluster: &Name, taken: &[Ipv4Net]) -> Result<Self, NetworkError> {
-        let pool: Ipv4Net = POOL.parse().expect("a constant network");
-        let subnet = subnet::free(pool, 24, taken);
-        Ok(Network {
-            name: format!("kubeadm-systemd-{cluster}"),
-            bridge: bridge_name(cluster),
-            subnet: subnet.ok_or(NetworkError::NoSubnet)?,
-        })
+        let name = format!("kubeadm-systemd-{cluster}");
+        Ok(Network { name, bridge: bridge_name(cluster), subnet: free_subnet(taken)? })
     }
 
     /// The first address that is neither the host's nor in `taken`.
@@ -103,6 +98,15 @@ impl Network {
             }],
         })
     }
+}
+
+/// A subnet of the pool that is apart from those in `taken`.
+///
+/// # Errors
+/// When none is left.
+pub fn free_subnet(taken: &[Ipv4Net]) -> Result<Ipv4Net, NetworkError> {
+    let pool = POOL.parse().expect("a constant network");
+    subnet::free(pool, 24, taken).ok_or(NetworkError::NoSubnet)
 }
 
 /// Interface names have at most 15 bytes (IFNAMSIZ less the NUL): long clusters' names end in a hash.

@@ -22,7 +22,7 @@ pub const BINDS: [(&str, &str); 4] = [
 ];
 
 /// Devices of the host that kubelet (/dev/kmsg, for its OOM watcher) and containerd (/dev/fuse) use.
-const DEVICES: [&str; 2] = ["/dev/kmsg", "/dev/fuse"];
+pub const DEVICES: [&str; 2] = ["/dev/kmsg", "/dev/fuse"];
 
 /// Where the node's root is mounted, in the machine's own mount namespace.
 pub fn root_dir(dirs: &StateDirs, node: &Node) -> PathBuf {
@@ -61,7 +61,7 @@ pub fn args(host: Host, dirs: &StateDirs, node: &Node) -> Vec<OsString> {
     for device in DEVICES.iter().filter(|device| Path::new(device).exists()) {
         args.push(format!("--bind={device}").into());
     }
-    if let Some((from, to)) = kernel_config(&uname_release(), |path| path.exists()) {
+    if let Some((from, to)) = kernel_config_of_host() {
         args.push(bound("--bind-ro=", &from, &to));
     }
     args.push("--boot".into());
@@ -80,8 +80,10 @@ fn kernel_config(release: &str, exists: impl Fn(&Path) -> bool) -> Option<(PathB
     candidates.into_iter().find(|path| exists(path)).map(|path| (path, target))
 }
 
-fn uname_release() -> String {
-    uname().map(|names| names.release().to_string_lossy().into_owned()).unwrap_or_default()
+/// As [`kernel_config`], of this host.
+pub fn kernel_config_of_host() -> Option<(PathBuf, String)> {
+    let names = uname().ok()?;
+    kernel_config(&names.release().to_string_lossy(), Path::exists)
 }
 
 fn bound(option: &str, source: &Path, target: &str) -> OsString {

@@ -9,6 +9,7 @@ use clap::Parser;
 
 use crate::cli::{Cli, NodesArgs, Verb};
 use crate::cluster::Cluster;
+use crate::doctor::{self, DoctorError};
 use crate::exec::{self, ExecError};
 use crate::files::FileError;
 use crate::launch::{self, LaunchError};
@@ -61,6 +62,9 @@ pub enum Error {
     /// `stop` and `rm`.
     #[error(transparent)]
     Stop(#[from] StopError),
+    /// `doctor`.
+    #[error(transparent)]
+    Doctor(#[from] DoctorError),
     /// `ls`.
     #[error(transparent)]
     Ls(#[from] LsError),
@@ -88,13 +92,14 @@ pub fn run(cli: Cli, input: impl BufRead, output: impl Write) -> Result<(), Erro
         Verb::Images { json } => return Ok(images::print(dirs, json, output)?),
         Verb::Ls(args) => return Ok(ls::run(&args, dirs, output)?),
         Verb::Which { cluster, program } => return which(dirs, &cluster, &program, output),
+        Verb::Doctor(args) => return Ok(doctor::run(&args, dirs, output)?),
         _ => {}
     }
     if !nix::unistd::geteuid().is_root() {
         return Err(Error::NotRoot);
     }
     match cli.verb {
-        Verb::Images { .. } | Verb::Ls(_) | Verb::Which { .. } => {}
+        Verb::Images { .. } | Verb::Ls(_) | Verb::Which { .. } | Verb::Doctor(_) => {}
         Verb::Build(args) => build::run(&args, dirs, output)?,
         Verb::Start(args) => start::run(&args, dirs, input, output, &interrupt::flag())?,
         Verb::Stop { nodes, timeout } => {

@@ -13,9 +13,8 @@ use std::time::{Duration, Instant};
 
 pub use self::error::StartError;
 use crate::cluster::Cluster;
-use crate::command::{self, CommandError};
+use crate::doctor;
 use crate::host::{Host, Supervisor};
-use crate::launch;
 use crate::limits::Limits;
 use crate::modules;
 use crate::name::Name;
@@ -73,7 +72,7 @@ pub fn run(
     let names = plan::names(args)?;
     let image = plan::image(args, dirs, input)?;
     let host = Host::detect();
-    host_tools(host)?;
+    doctor::require(dirs, host)?;
     let _lock = Cluster::lock(dirs, &args.cluster)?;
     stop::finish_removals(dirs, &args.cluster).map_err(StartError::Stale)?;
     let existing = Node::all(dirs, &args.cluster)?;
@@ -95,21 +94,6 @@ pub fn run(
         record::write(&mut output, &node.record(dirs, &cluster)?)?;
     }
     Ok(())
-}
-
-/// All that a start runs, looked for before anything is made.
-fn host_tools(host: Host) -> Result<(), CommandError> {
-    launch::cnispawn()?;
-    if host.supervisor == Supervisor::Systemd {
-        command::find("systemd-run", "systemd")?;
-    }
-    let tools = [
-        ("systemd-nspawn", "systemd-container"),
-        ("nsenter", "util-linux"),
-        ("ssh-keygen", "openssh-client"),
-        ("ip", "iproute2"),
-    ];
-    tools.iter().try_for_each(|(tool, package)| command::find(tool, package).map(drop))
 }
 
 /// A start that has been planned.

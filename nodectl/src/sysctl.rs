@@ -31,7 +31,8 @@ fn saved_path(dirs: &StateDirs) -> PathBuf {
     dirs.run.join("sysctls.json")
 }
 
-fn proc_path(name: &str) -> PathBuf {
+/// The file of a sysctl.
+pub fn proc_path(name: &str) -> PathBuf {
     Path::new("/proc/sys").join(name.replace('.', "/"))
 }
 
@@ -45,6 +46,24 @@ fn write(name: &str, value: &str) -> Result<(), FileError> {
     fs::write(&path, value).map_err(FileError::of("write", &path))
 }
 
+/// What is not set yet: names, the host's values, and those that are wanted.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn differing() -> Result<Vec<(&'static str, String, u64)>, FileError> {
+    let mut differing = Vec::new();
+    for (name, want) in &WANTED {
+        let old = read(name)?;
+        let number = old.parse::<u64>().ok();
+        match *want {
+            Want::Exactly(value) if number != Some(value) => differing.push((*name, old, value)),
+            Want::AtLeast(value) if number.is_none_or(|number| number < value) => differing.push((*name, old, value)),
+            _ => {}
+        }
+    }
+    Ok(differing)
+}
+
 /// Set what is not set yet; `report` is told each change as a line.
 ///
 /// # Errors
@@ -52,16 +71,9 @@ fn write(name: &str, value: &str) -> Result<(), FileError> {
 pub fn apply(dirs: &StateDirs, mut report: impl FnMut(String)) -> Result<(), FileError> {
     let _lock = files::lock(&dirs.lock("sysctls"))?;
     let mut saved: Saved = files::read_json(&saved_path(dirs))?.unwrap_or_default();
-    for (name, want) in &WANTED {
-        let old = read(name)?;
-        let number = old.parse::<u64>().ok();
-        let new = match *want {
-            Want::Exactly(value) if number != Some(value) => value,
-            Want::AtLeast(value) if number.is_none_or(|number| number < value) => value,
-            _ => continue,
-        };
+    for (name, old, new) in differing()? {
         report(format!("sysctl {name} = {new} (was {old}; put back when the last node is removed)"));
-        saved.entry((*name).to_owned()).or_insert(old);
+        saved.entry(name.to_owned()).or_insert(old);
         // Before the change: killed in between, we put back what is there anyway.
         files::write_json(&saved_path(dirs), &saved)?;
         write(name, &new.to_string())?;

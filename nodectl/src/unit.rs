@@ -40,8 +40,8 @@ pub fn systemd_version() -> Result<u32, CommandError> {
     Ok(parse_version(&String::from_utf8_lossy(&output.stdout)))
 }
 
-/// `systemd 257 (257.9-1~deb13u1)`, and a line of features.
-fn parse_version(text: &str) -> u32 {
+/// `systemd 257 (257.9-1~deb13u1)`, and a line of features; 0 of anything else.
+pub fn parse_version(text: &str) -> u32 {
     text.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 

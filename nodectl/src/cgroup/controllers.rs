@@ -45,8 +45,8 @@ fn words(path: &Path) -> Result<Vec<String>, FileError> {
     Ok(text.split_whitespace().map(str::to_owned).collect())
 }
 
-/// The nearest cgroup, from `own` upwards, whose children have the controllers; enabled there when they are not yet.
-/// Ours itself has processes, us among them, so that only the hierarchy's own root can be both.
+/// The nearest cgroup, from `own` upwards, whose children have the controllers or can have them. Ours itself has
+/// processes, us among them, so that it can be that only when it is the hierarchy's own root.
 ///
 /// # Errors
 /// When there is none.
@@ -57,13 +57,25 @@ pub(super) fn parent(mount_point: &Path, own: &Path) -> Result<PathBuf, Controll
     if !missing.is_empty() {
         return Err(ControllersError::Missing { missing, root: mount_point.to_owned() });
     }
+    let dir = |cgroup: &Path| mount_point.join(cgroup.strip_prefix("/").unwrap_or(cgroup));
     for cgroup in own.ancestors() {
-        let dir = mount_point.join(cgroup.strip_prefix("/").unwrap_or(cgroup));
-        if enable(&dir)? {
+        if can_enable(&dir(cgroup))? {
             return Ok(cgroup.to_owned());
         }
     }
     Err(ControllersError::Busy { root: mount_point.to_owned() })
+}
+
+/// Whether the children of the cgroup at `dir` have the controllers, or can have them: only the hierarchy's own root,
+/// which alone has no cgroup.type, may have processes beside such children.
+fn can_enable(dir: &Path) -> Result<bool, FileError> {
+    let has_all =
+        |file: &str| words(&dir.join(file)).map(|given| NEEDED.iter().all(|name| given.iter().any(|g| g == name)));
+    if has_all("cgroup.subtree_control")? {
+        return Ok(true);
+    }
+    let free = !dir.join("cgroup.type").exists() || words(&dir.join("cgroup.procs"))?.is_empty();
+    Ok(free && has_all("cgroup.controllers")?)
 }
 
 /// Let the children of the cgroup at `dir` have the controllers; false when it cannot.

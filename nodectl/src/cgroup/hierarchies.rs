@@ -10,7 +10,7 @@ use crate::files::FileError;
 use crate::host::Hierarchy;
 
 /// Controllers that the kernel has, by /proc/cgroups: `NAME HIERARCHY CGROUPS ENABLED` a line.
-fn parse_controllers(text: &str) -> Vec<String> {
+pub fn parse_controllers(text: &str) -> Vec<String> {
     let rows =
         text.lines().filter(|line| !line.starts_with('#')).map(|line| line.split_whitespace().collect::<Vec<_>>());
     rows.filter(|row| row.get(3) == Some(&"1")).map(|row| row[0].to_owned()).collect()

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::cluster::ClusterError;
 use crate::command::CommandError;
+use crate::doctor::DoctorError;
 use crate::files::FileError;
 use crate::images;
 use crate::name::Name;
@@ -53,6 +54,9 @@ pub enum StartError {
         /// Where it should be.
         path: PathBuf,
     },
+    /// Nodes do not run on this host.
+    #[error(transparent)]
+    Host(#[from] DoctorError),
     /// Its unit could not be planned.
     #[error(transparent)]
     Unit(#[from] UnitError),
