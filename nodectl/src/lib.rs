@@ -8,6 +8,7 @@ pub mod cgroup;
 pub mod cli;
 pub mod cluster;
 pub mod command;
+pub mod etc_hosts;
 pub mod exec;
 pub mod files;
 pub mod host;
