@@ -8,12 +8,12 @@ mod firewalld;
 mod forward;
 mod isolation;
 mod network_manager;
+mod work;
 
 use std::collections::BTreeSet;
 use std::io;
-use std::panic::resume_unwind;
-use std::thread;
 
+use self::work::{persist, together};
 use crate::bridge::{self, Bridge};
 use crate::cni::NetworkList;
 use crate::cni::conf::ConfError;
@@ -116,22 +116,7 @@ fn take(steps: [Step; 4], bridges: &[Bridge]) -> Result<(), HostError> {
             HostError::Refused { action, bridges, source }
         }
     };
-    together(steps, |(action, step)| step(bridges).map_err(refused(action)))
-}
-
-/// Do something with each of some things, in threads of their own; all is done when this returns, and the first failure
-/// is returned.
-fn together<T: Send, E: Send>(
-    things: impl IntoIterator<Item = T>,
-    work: impl Fn(T) -> Result<(), E> + Sync,
-) -> Result<(), E> {
-    thread::scope(|scope| {
-        let work = &work;
-        let threads: Vec<_> = things.into_iter().map(|thing| scope.spawn(move || work(thing))).collect();
-        let done: Vec<_> =
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect();
-        done.into_iter().collect()
-    })
+    together(steps, |(action, step)| persist(|| step(bridges)).map_err(refused(action)))
 }
 
 /// Whether a name is one and the same for the kernel, for iptables, nft and NetworkManager.

@@ -67,7 +67,8 @@ fn lock<'n>(
     }
     // In one order for all, or two that want the same networks may wait for each other for ever.
     let mut paths: Vec<_> = names.into_iter().map(|name| dirs.network_lock(name)).collect();
-    paths.extend(publishes.then(|| dirs.chains_lock()));
+    // Whoever is alone also removes what the host was told of bridges: iptables chains, too.
+    paths.extend((publishes || mode == Mode::Exclusive).then(|| dirs.chains_lock()));
     let locks: Result<_, _> = paths.iter().map(|path| Lock::take(path, mode, LOCKED)).collect();
     Ok(InUse { _locks: locks? })
 }

@@ -11,6 +11,7 @@ pub mod clone;
 pub mod cluster;
 pub mod command;
 pub mod doctor;
+pub mod etc_hosts;
 pub mod exec;
 pub mod files;
 pub mod host;

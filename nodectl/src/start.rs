@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 pub use self::error::StartError;
 use crate::cluster::Cluster;
 use crate::doctor;
+use crate::etc_hosts;
 use crate::host::{Host, Supervisor};
 use crate::limits::Limits;
 use crate::modules;
@@ -47,6 +48,9 @@ pub struct StartArgs {
     /// How much of the host each node may take.
     #[command(flatten)]
     pub limits: Limits,
+    /// Put the names of the cluster's nodes into this host's /etc/hosts, until they are removed
+    #[arg(long)]
+    pub etc_hosts: bool,
     /// Leave nodes that run already alone, and print their records
     #[arg(long)]
     pub allow_running: bool,
@@ -136,7 +140,10 @@ impl Start<'_> {
             }
             first_error.map_or(Ok(()), Err)
         })?;
-        Ok(self.cluster.pin_host_keys(self.dirs)?)
+        self.cluster.pin_host_keys(self.dirs)?;
+        let nodes = Node::all(self.dirs, &self.cluster.name)?;
+        let tell = if self.args.etc_hosts { etc_hosts::add } else { etc_hosts::update };
+        Ok(tell(self.dirs, &self.cluster.name, &nodes)?)
     }
 
     fn one(&self, node: &Node) -> Result<(State, f64), StartError> {

@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 use crate::cgroup;
 use crate::cluster::{self, Cluster, ClusterError};
 use crate::command::{self, CommandError};
+use crate::etc_hosts::{self, EtcHostsError};
 use crate::files::{self, FileError};
 use crate::host::{Host, Supervisor};
 use crate::launch::{self, LaunchError};
@@ -39,6 +40,9 @@ pub enum StopError {
     /// Its network was not undone.
     #[error("cannot undo the network of ended machines")]
     Network(#[from] CommandError),
+    /// The host's /etc/hosts could not be changed.
+    #[error(transparent)]
+    EtcHosts(#[from] EtcHostsError),
     /// Its unit did not end.
     #[error(transparent)]
     Unit(#[from] UnitError),
@@ -209,7 +213,9 @@ pub fn remove(dirs: &StateDirs, name: &Name, nodes: &[Node], mut report: impl Fn
 /// Once a cluster has no node: remove what nodes shared, and half-made nodes; once no cluster has one: put the host's
 /// sysctls back.
 fn after_last(dirs: &StateDirs, name: &Name, report: &mut impl FnMut(String)) -> Result<(), StopError> {
-    if Node::all(dirs, name)?.is_empty() {
+    let left = Node::all(dirs, name)?;
+    etc_hosts::update(dirs, name, &left)?;
+    if left.is_empty() {
         match Cluster::load(dirs, name) {
             Ok(cluster) => cluster.remove()?,
             Err(ClusterError::Unknown { .. }) => cluster::remove_parts(&dirs.cluster(name))?,

@@ -21,7 +21,7 @@ pub fn bin(name: &str) -> PathBuf {
 
     let mut built = BUILT.lock().expect("no test panicked while building");
     if built.insert(name.to_owned()) {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut cargo = without_cargos_variables("cargo");
         cargo.args(["build", "--quiet", "--package", name, "--bin", name]).arg("--target-dir").arg(target_dir);
         if profile_dir.ends_with("release") {
             cargo.arg("--release");
@@ -31,4 +31,15 @@ pub fn bin(name: &str) -> PathBuf {
         assert!(status.success(), "`cargo build --package {name}` failed with {status}");
     }
     profile_dir.join(name)
+}
+
+/// A command that runs cargo, itself or below, as if from a shell: what cargo tells a test of its package makes build
+/// scripts run, and what depends on them be compiled, anew.
+pub fn without_cargos_variables(program: &str) -> Command {
+    let mut command = Command::new(program);
+    let of_package = |name: &String| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix));
+    for name in std::env::vars().map(|(name, _)| name).filter(of_package) {
+        command.env_remove(name);
+    }
+    command
 }

@@ -7,7 +7,7 @@
 
 use std::io;
 
-use super::together;
+use super::work::together;
 use crate::bridge::Bridge;
 use crate::iptables;
 

@@ -11,7 +11,7 @@ use super::{Finding, Status};
 #[derive(Debug, thiserror::Error)]
 pub enum DoctorError {
     /// `doctor`: all has been printed.
-    #[error("{failed} of the above must be mended before nodes run here")]
+    #[error("{failed} of the above must be mended")]
     Failed {
         /// How many checks have failed.
         failed: usize,

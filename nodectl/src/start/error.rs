@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::cluster::ClusterError;
 use crate::command::CommandError;
 use crate::doctor::DoctorError;
+use crate::etc_hosts::EtcHostsError;
 use crate::files::FileError;
 use crate::images;
 use crate::name::Name;
@@ -94,6 +95,9 @@ pub enum StartError {
     /// A node did not come up.
     #[error(transparent)]
     Ready(#[from] ReadyError),
+    /// The host's /etc/hosts could not be changed.
+    #[error(transparent)]
+    EtcHosts(#[from] EtcHostsError),
     /// The file system refused.
     #[error(transparent)]
     File(#[from] FileError),

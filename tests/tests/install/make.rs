@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use tests::binary::without_cargos_variables;
 use tests::fixture::succeed;
 
 /// The checkout.
@@ -14,14 +15,7 @@ pub(super) fn workspace() -> PathBuf {
 
 /// Run `make` as a user would, not as a part of the make that runs this test.
 pub(super) fn make(words: &[&str]) {
-    let mut make = Command::new("make");
-    // What cargo has told this test about its package: the build script of ring would see it changed, and with ring all
-    // that needs it would be compiled again.
-    for (name, _) in
-        std::env::vars().filter(|(name, _)| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|p| name.starts_with(p)))
-    {
-        make.env_remove(name);
-    }
+    let mut make = without_cargos_variables("make");
     succeed(make.args(words).current_dir(workspace()).env_remove("MAKEFLAGS").env_remove("MAKELEVEL"));
 }
 
