@@ -19,6 +19,7 @@ use crate::networks;
 use crate::orphan;
 use crate::process::end_all;
 use crate::record::{Record, RecordError, Recorded};
+use crate::unix_export;
 
 /// How long a plugin may go on that was executing when its cnispawn was killed; it may be in the middle of something.
 const PLUGIN_GRACE: Duration = Duration::from_secs(2);
@@ -141,6 +142,7 @@ pub fn claim_for(
 pub fn undo(dirs: &Dirs, record: &Record) -> Result<(), HealError> {
     tracing::debug!("undoing container {}", record.name);
     end_processes(record)?;
+    unix_export::remove(&record.name)?;
     for recorded in record.attachments.iter().rev() {
         detach(dirs, record, recorded)?;
     }

@@ -41,6 +41,7 @@ pub mod status;
 pub mod subnet;
 pub mod table;
 pub mod tool;
+pub mod unix_export;
 pub mod verb;
 pub mod watch;
 
