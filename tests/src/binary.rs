@@ -1,19 +1,27 @@
-//! Build the workspace's binaries once and tell where they are.
+//! Where the binaries under test are: built once from the workspace, or installed.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
 
+/// Environment variable that names a directory of installed binaries: on a host that has no compiler, such as the
+/// virtual machines of [`crate::vm`].
+pub const INSTALLED: &str = "KUBEADM_SYSTEMD_TEST_BINARIES";
+
 static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Path of the binary `name`, built from the package of the same name in the profile of the running test.
+/// Path of the binary `name`: the installed one, where [`INSTALLED`] says so, else built from the package of the same
+/// name in the profile of the running test.
 ///
 /// Cargo tells a package's own tests where its binaries are, but not those of another package.
 ///
 /// # Panics
 /// When cargo cannot build it.
 pub fn bin(name: &str) -> PathBuf {
+    if let Some(dir) = std::env::var_os(INSTALLED) {
+        return PathBuf::from(dir).join(name);
+    }
     // TARGET/PROFILE/deps/TEST-HASH
     let exe = std::env::current_exe().expect("a test has a path");
     let profile_dir = exe.parent().and_then(|deps| deps.parent()).expect("a test lies in TARGET/PROFILE/deps");
