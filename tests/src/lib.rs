@@ -10,6 +10,7 @@ pub mod isolate;
 pub mod neighbour;
 pub mod node;
 pub mod service;
+pub mod vm;
 pub mod wrapper;
 
 pub use binary::bin;
