@@ -182,47 +182,68 @@ fn a_host_that_would_lose_its_advertised_route_gets_no_ipv6() {
     fixture.assert_clean();
 }
 
+/// `cnispawn run` of what does as systemd-nspawn when its container reboots: it ends with 133, and is to be started
+/// again. Returns what the container has seen of its network.
+fn reboot(fixture: &Fixture, supervised: &[&str]) -> String {
+    let script = "ip -brief -4 address show dev eth0; cat /sys/class/net/eth0/ifindex /sys/class/net/eth0/address";
+    fixture.write_plugin("reboots", &format!("ip netns exec web sh -c '{script}'; exit 133"));
+    let mut run = fixture.cnispawn(&[&["run", "web"], supervised, &["--exec"]].concat());
+    let output = run.arg(fixture.path("bin/reboots")).output().expect("runs");
+    assert_eq!(output.status.code(), Some(133), "{output:?}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// What a supervisor does when its container reboots.
+fn release_for_reboot(fixture: &Fixture) {
+    succeed(fixture.cnispawn(&["release", "web"]).env("EXIT_STATUS", "133"));
+    assert_eq!(fixture.ls()[0]["state"], "rebooting");
+}
+
+/// Whether the kernel tells the watcher how a container ended, which is no child of its: since Linux 6.15.
+fn kernel_tells_how_others_end() -> bool {
+    let release = succeed(Command::new("uname").arg("-r"));
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.trim().parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(6), Some(15))
+}
+
 #[test]
 fn a_container_that_reboots_keeps_its_network() {
     let fixture = Fixture::new(68);
-    let script = "ip -brief -4 address show dev eth0; cat /sys/class/net/eth0/ifindex /sys/class/net/eth0/address";
-    // What systemd-nspawn does when its container reboots: it ends with 133, and is to be started again.
-    let reboot = |fixture: &Fixture, supervised: &[&str]| {
-        fixture.write_plugin("reboots", &format!("ip netns exec web sh -c '{script}'; exit 133"));
-        let program = fixture.path("bin/reboots");
-        let mut run = fixture.cnispawn(&[&["run", "web"], supervised, &["--exec"]].concat());
-        let output = run.arg(program).output().expect("runs");
-        assert_eq!(output.status.code(), Some(133), "{output:?}");
-        String::from_utf8(output.stdout).expect("UTF-8")
-    };
-    let first = reboot(&fixture, &[]);
+    let first = reboot(&fixture, &["--supervised"]);
     assert!(first.contains("10.201.68.2/24"), "{first}");
-    wait_for("the watcher to let go", || fixture.ls()[0]["state"] == "rebooting");
-    assert_eq!(reboot(&fixture, &[]), first, "the same interface, with the same addresses");
-    wait_for("the watcher to let go", || fixture.ls()[0]["state"] == "rebooting");
+    release_for_reboot(&fixture);
+    assert_eq!(reboot(&fixture, &["--supervised"]), first, "the same interface, with the same addresses");
+    release_for_reboot(&fixture);
 
     let other = fixture.run("web", "cat /sys/class/net/eth0/address").env("CNI_ARGS", "IgnoreUnknown=1").output();
     let other = String::from_utf8(other.expect("runs").stdout).expect("UTF-8");
     assert!(!first.contains(&other), "with other parameters it is another interface");
     fixture.assert_clean();
 
-    // The same for a supervisor that knows how the container ended, on any kernel.
-    let first = reboot(&fixture, &["--supervised"]);
-    succeed(fixture.cnispawn(&["release", "web"]).env("EXIT_STATUS", "133"));
-    assert_eq!(fixture.ls()[0]["state"], "rebooting");
-    assert_eq!(reboot(&fixture, &["--supervised"]), first);
+    reboot(&fixture, &["--supervised"]);
     succeed(fixture.cnispawn(&["release", "web"]).env("EXIT_STATUS", "0"));
     fixture.before.assert_unchanged();
     succeed(&mut fixture.cnispawn(&["release", "web"]));
 }
 
 #[test]
+fn without_a_supervisor_a_reboot_keeps_the_network_where_the_kernel_tells_of_it() {
+    let fixture = Fixture::new(73);
+    let first = reboot(&fixture, &[]);
+    if kernel_tells_how_others_end() {
+        wait_for("the watcher to let go", || fixture.ls()[0]["state"] == "rebooting");
+        assert_eq!(reboot(&fixture, &[]), first);
+        wait_for("the watcher to let go", || fixture.ls()[0]["state"] == "rebooting");
+        succeed(&mut fixture.cnispawn(&["gc"]));
+    }
+    fixture.assert_clean();
+}
+
+#[test]
 fn what_a_reboot_left_is_undone_by_gc() {
     let fixture = Fixture::new(69);
-    fixture.write_plugin("reboots", "exit 133");
-    let mut run = fixture.cnispawn(&["run", "web", "--exec"]);
-    assert_eq!(run.arg(fixture.path("bin/reboots")).status().expect("runs").code(), Some(133));
-    wait_for("the watcher to let go", || fixture.ls()[0]["state"] == "rebooting");
+    reboot(&fixture, &["--supervised"]);
+    release_for_reboot(&fixture);
     succeed(&mut fixture.cnispawn(&["gc"]));
     fixture.before.assert_unchanged();
 }
