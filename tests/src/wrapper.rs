@@ -14,6 +14,7 @@ pub fn command() -> Command {
     let setup = Command::new("setup").about("Only install what the host lacks");
     let setup = setup.arg(yes()).arg(flag("build", "What compiles the project, and Kubernetes, too"));
     let setup = setup.arg(flag("test", "What checks and tests the project, too"));
+    let setup = setup.arg(flag("hosts", "What tests it in virtual machines, too"));
     let manager = option("manager", "NAME", "The package manager [default: the one of /etc/os-release]");
     let setup = setup.arg(manager.value_parser(["apt", "dnf", "pacman", "zypper"]));
     let setup = setup.arg(flag("print", "Only print the command that installs all of it, whether it is there or not"));
