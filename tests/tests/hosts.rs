@@ -6,10 +6,10 @@ mod hosts {
 }
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use hosts::report::Report;
+use tests::binary::without_cargos_variables;
 use tests::fixture::succeed;
 use tests::vm::{STATE_DIR, Ssh, StateDisk, System, Vm};
 
@@ -61,6 +61,7 @@ fn on(system: &System) {
     report.check("a node starts, and is running", || vm.ssh().run(START, LIMIT));
     report.check("machinectl lists it", || vm.ssh().run("machinectl status --no-pager node1.default", LIMIT));
     report.check("all controllers are delegated to it", || vm.ssh().run(CONTROLLERS, LIMIT));
+    report.check("NetworkManager leaves its bridge alone", || vm.ssh().run(UNMANAGED, LIMIT));
     for (what, script) in [
         ("nmcli networking off and on", "nmcli networking off; sleep 2; nmcli networking on"),
         ("systemctl restart NetworkManager", "systemctl restart NetworkManager"),
@@ -68,6 +69,7 @@ fn on(system: &System) {
         report.check(&format!("reached after {what}"), || vm.ssh().run(&format!("({script}) && {REACH}"), LIMIT));
     }
     report.check("reached after suspend and wake", || vm.sleep_and_wake().and_then(|_| vm.ssh().run(REACH, LIMIT)));
+    report.check("kubeadm init to Ready, with no preflight error ignored", || vm.ssh().run(INIT, LIMIT * 2));
     vm.kill_hard();
     vm.boot_again();
     let again = format!("{START} && cmp addresses addresses.before");
@@ -83,12 +85,19 @@ fn on(system: &System) {
 
 /// Start the node, and write down its address; the one that it had before is in addresses.before.
 const START: &str = "cd /root; [ ! -e addresses ] || mv addresses addresses.before; \
-    nodectl start node1 </var/lib/kubeadm-systemd/images/default/image.json >nodes && \
+    nodectl start node1 --image default --timeout 600 >nodes && \
     sed 's/.*\"addresses\":\\[\"\\([^\"]*\\)\".*/\\1/' nodes >addresses && \
     [ \"$(nodectl exec node1 -- systemctl is-system-running)\" = running ]";
 
 const CONTROLLERS: &str = "have=$(nodectl exec node1 -- cat /sys/fs/cgroup/cgroup.controllers); echo \"$have\"; \
     for one in cpuset cpu io memory pids; do case \" $have \" in *\" $one \"*) ;; *) exit 1 ;; esac; done";
+
+const UNMANAGED: &str =
+    "nmcli -t -f DEVICE,STATE device; nmcli -t -f DEVICE,STATE device | grep -qx ks-default:unmanaged";
+
+const INIT: &str = "cd /root; clusterctl inventory <nodes >inventory.yml && clusterctl up -i inventory.yml --timeout 1700 && \
+    nodectl exec node1 -- grep -x ' *ignorePreflightErrors: \\[\\]' /etc/kubernetes/kubeadm-systemd/init.yaml && \
+    KUBECONFIG=$(clusterctl kubeconfig) $(nodectl which kubectl) wait --for=condition=Ready node/node1 --timeout=5m";
 
 const REACH: &str = "for i in $(seq 30); do ping -c1 -W2 $(cat /root/addresses) && exit 0; sleep 1; done; exit 1";
 
@@ -112,7 +121,7 @@ fn install(ssh: &Ssh) -> Result<String, tests::vm::Failure> {
 
 /// Build one of our test programs; its path.
 fn test_program(name: &str) -> PathBuf {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = without_cargos_variables("cargo");
     cargo.args([
         "test",
         "--quiet",
