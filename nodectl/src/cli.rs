@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::build::BuildArgs;
 use crate::doctor::DoctorArgs;
+use crate::load::LoadArgs;
 use crate::logs::LogsArgs;
 use crate::ls::LsArgs;
 use crate::name::Name;
@@ -69,6 +70,8 @@ pub enum Verb {
     Ls(LsArgs),
     /// Say what nodes need of this host, what was found, and what mends it
     Doctor(DoctorArgs),
+    /// Load an archive of container images into running nodes; prints a record for each
+    Load(LoadArgs),
     /// Run a command in a node
     Exec {
         /// The node's cluster

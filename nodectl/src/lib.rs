@@ -20,6 +20,7 @@ pub mod interrupt;
 pub mod keys;
 pub mod launch;
 pub mod limits;
+pub mod load;
 pub mod logs;
 pub mod ls;
 pub mod modules;

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::cli::{Cli, NodesArgs, Verb};
+use crate::cli::{Cli, Verb};
 use crate::cluster::Cluster;
 use crate::doctor::{self, DoctorError};
 use crate::exec::{self, ExecError};
 use crate::files::FileError;
 use crate::launch::{self, LaunchError};
+use crate::load::LoadError;
 use crate::logs::LogsError;
 use crate::ls::LsError;
 use crate::name::Name;
@@ -20,7 +21,7 @@ use crate::node::Node;
 use crate::start::{self, StartError};
 use crate::state::StateDirs;
 use crate::stop::{self, How, StopError, say};
-use crate::{build, images, interrupt, logs, ls};
+use crate::{build, images, interrupt, load, logs, ls};
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +72,9 @@ pub enum Error {
     /// `exec` and `shell`.
     #[error(transparent)]
     Exec(#[from] ExecError),
+    /// `load`.
+    #[error(transparent)]
+    Load(#[from] LoadError),
     /// `logs`.
     #[error(transparent)]
     Logs(#[from] LogsError),
@@ -104,11 +108,22 @@ pub fn run(cli: Cli, input: impl BufRead, output: impl Write) -> Result<(), Erro
         Verb::Start(args) => start::run(&args, dirs, input, output, &interrupt::flag())?,
         Verb::Stop { nodes, timeout } => {
             let _lock = Cluster::lock(dirs, &nodes.cluster)?;
-            stop::stop(dirs, &selected(dirs, &nodes)?, How::PowerOff(Duration::from_secs(timeout)))?;
+            stop::stop(
+                dirs,
+                &selected(dirs, &nodes.cluster, &nodes.names)?,
+                How::PowerOff(Duration::from_secs(timeout)),
+            )?;
         }
         Verb::Rm(nodes) => {
             let _lock = Cluster::lock(dirs, &nodes.cluster)?;
-            stop::remove(dirs, &nodes.cluster, &selected(dirs, &nodes)?, |line| say(&line))?;
+            stop::remove(dirs, &nodes.cluster, &selected(dirs, &nodes.cluster, &nodes.names)?, |line| say(&line))?;
+        }
+        Verb::Load(args) => {
+            let nodes = selected(dirs, &args.cluster, &args.nodes)?;
+            if nodes.is_empty() {
+                return Err(Error::NoNodes { cluster: args.cluster });
+            }
+            load::run(&args, dirs, &nodes, output)?;
         }
         Verb::Exec { cluster, node, command } => {
             let node = find(dirs, &cluster, &node)?;
@@ -156,12 +171,13 @@ pub fn boot(node: &OsStr, args: Vec<OsString>) -> Result<(), LaunchError> {
     launch::boot(&dirs, node, args).map(|never| match never {})
 }
 
-fn selected(dirs: &StateDirs, args: &NodesArgs) -> Result<Vec<Node>, Error> {
-    let nodes = Node::all(dirs, &args.cluster)?;
-    if args.all {
+/// The nodes of these names; all of the cluster when none is named.
+fn selected(dirs: &StateDirs, cluster: &Name, names: &[Name]) -> Result<Vec<Node>, Error> {
+    let nodes = Node::all(dirs, cluster)?;
+    if names.is_empty() {
         return Ok(nodes);
     }
-    args.names.iter().map(|name| named(&nodes, &args.cluster, name)).collect()
+    names.iter().map(|name| named(&nodes, cluster, name)).collect()
 }
 
 fn find(dirs: &StateDirs, cluster: &Name, name: &Name) -> Result<Node, Error> {

@@ -1,12 +1,15 @@
 //! Nodes on the real kernel: started, used, stopped, killed, removed; and all the ways in which that is refused.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use nodectl::build::layer::{self, Entry, Layer};
+use nodectl::build::oci::{self, Image};
 use nodectl::record::{NodeRecord, Role, State};
 use tests::{HostState, Nodes};
 
@@ -230,4 +233,58 @@ fn no_free_address_is_said_so() {
     let message = nodes.refused(&["start", "node2"], 1);
     assert!(message.contains("no free address in 10.200."), "{message}");
     fs::write(&path, network).expect("written");
+}
+
+/// An archive of one image with a file of `megabytes` that does not compress.
+fn archive(path: &Path, reference: &str, megabytes: usize) {
+    let content = path.with_extension("content");
+    let mut random = fs::File::open("/dev/urandom").expect("open");
+    let mut file = fs::File::create(&content).expect("created");
+    std::io::copy(&mut std::io::Read::take(&mut random, (megabytes as u64) << 20), &mut file).expect("copied");
+    let mut layer = Layer::new();
+    layer::add(&mut layer, "content", Entry::File(content));
+    let image = Image { reference: reference.to_owned(), entrypoint: "/content".to_owned(), layer };
+    oci::write(&image, path).expect("written");
+}
+
+#[test]
+fn an_archive_is_loaded_into_all_nodes_by_file_and_pipe_and_not_again_where_it_is() {
+    let nodes = Nodes::new();
+    nodes.start(&["node1", "node2"]);
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("image.tar");
+    archive(&path, "example.org/test/app:1", 20);
+    let file = path.to_str().expect("UTF-8");
+    let loaded = |output: &str| {
+        let records = output.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a record"));
+        let pair = |record: serde_json::Value| {
+            assert_eq!(record["images"][0]["name"], "example.org/test/app:1");
+            (record["node"].as_str().expect("a name").to_owned(), record["loaded"].as_bool().expect("told"))
+        };
+        records.map(pair).collect::<Vec<_>>()
+    };
+    let expect = |first: bool, second: bool| vec![("node1".to_owned(), first), ("node2".to_owned(), second)];
+
+    assert_eq!(loaded(&nodes.ok(&["load", "--node", "node2", file])), expect(true, true)[1..]);
+    assert_eq!(loaded(&nodes.ok(&["load", file])), expect(true, false));
+    assert_eq!(loaded(&nodes.ok(&["load", file])), expect(false, false));
+
+    archive(&path, "example.org/test/app:1", 20);
+    let mut zip = Command::new("gzip").arg("--stdout").arg(&path).stdout(Stdio::piped()).spawn().expect("gzip runs");
+    let mut load = nodes.nodectl(&["load", "-"]);
+    let output = load.stdin(zip.stdout.take().expect("piped")).output().expect("nodectl runs");
+    zip.wait().expect("gzip ends");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(loaded(&String::from_utf8_lossy(&output.stdout)), expect(true, true));
+    assert_eq!(loaded(&nodes.ok(&["load", file])), expect(false, false), "by another way");
+
+    let nothing = dir.path().join("nothing.tar");
+    fs::write(&nothing, "nothing").expect("written");
+    let message = nodes.refused(&["load", nothing.to_str().expect("UTF-8")], 1);
+    assert!(message.contains("nothing.tar: it is no tar file, or damaged"), "{message}");
+    let message = nodes.refused(&["load", "--node", "node3", file], 1);
+    assert!(message.contains("node node3 of cluster default does not exist"), "{message}");
+    nodes.ok(&["stop", "node2"]);
+    let message = nodes.refused(&["load", file], 1);
+    assert!(message.contains("node node2 is not running"), "{message}");
 }

@@ -1,0 +1,159 @@
+//! Give container images to nodes: one reading of the archive, however many nodes.
+
+mod archive;
+mod spread;
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use serde_json::json;
+
+use self::archive::{ArchiveError, Named};
+use crate::cluster::ClusterError;
+use crate::command::{self, CommandError};
+use crate::exec::{self, ExecError};
+use crate::files::FileError;
+use crate::name::Name;
+use crate::node::{Machine, Node};
+use crate::state::StateDirs;
+use crate::stop::say;
+
+/// What `nodectl load` is asked.
+#[derive(Clone, Debug, clap::Args)]
+pub struct LoadArgs {
+    /// An archive of images, as `docker save`, `podman save`, `ctr images export` and `skopeo copy` write it (an OCI
+    /// layout or Docker's own format, compressed or not); `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub archive: PathBuf,
+    /// Only these nodes of the cluster
+    #[arg(long = "node", value_name = "NODE")]
+    pub nodes: Vec<Name>,
+    /// The nodes' cluster
+    #[arg(long, value_name = "NAME", env = "KUBEADM_SYSTEMD_CLUSTER", default_value = "default")]
+    pub cluster: Name,
+}
+
+/// Why images are not on the nodes.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A node does not run.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    /// A program failed or is missing.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// The archive is none.
+    #[error("cannot load {}", archive.display())]
+    Archive {
+        /// The archive.
+        archive: PathBuf,
+        /// Why.
+        source: ArchiveError,
+    },
+    /// Some nodes have not got them.
+    #[error("{}", .0.join("\n"))]
+    Nodes(Vec<String>),
+    /// The cluster could not be read.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Load the archive into `nodes`, all at the same time, and print a record for each: `cluster`, `node`, `images` (name
+/// and digest, as far as the archive tells), and `loaded`, false where the node had them already.
+///
+/// # Errors
+/// When a node does not run, or does not take the images: the others have got them.
+pub fn run(args: &LoadArgs, dirs: &StateDirs, nodes: &[Node], mut output: impl Write) -> Result<(), LoadError> {
+    let started = Instant::now();
+    command::find("nsenter", "util-linux")?;
+    let leaders = nodes.iter().map(|node| leader(dirs, node)).collect::<Result<Vec<_>, _>>()?;
+    let mut input = open(&args.archive)?;
+    let of_archive = |source| LoadError::Archive { archive: args.archive.clone(), source };
+    // A pipe can be read only once: what is in it is known when it has gone by.
+    let ahead = match &mut input {
+        Input::File(file) => Some(archive::read(&mut *file).map_err(of_archive)?),
+        Input::Pipe(_) => None,
+    };
+    if let Input::File(file) = &mut input {
+        file.rewind().map_err(FileError::of("read", &args.archive))?;
+    }
+    let wanting: Vec<_> = match &ahead {
+        Some(images) => leaders.iter().map(|&leader| !has(leader, images)).collect(),
+        None => vec![true; nodes.len()],
+    };
+    let targets: Vec<_> = (0..nodes.len()).filter(|&index| wanting[index]).collect();
+    let (images, results) = if targets.is_empty() {
+        (ahead.unwrap_or_default(), Vec::new())
+    } else {
+        let commands = targets.iter().map(|&index| import(leaders[index])).collect();
+        let (seen, results) = spread::to_all(input, commands, archive::read);
+        (seen.map_err(of_archive)?, results)
+    };
+    let mut failures = Vec::new();
+    for (&index, result) in targets.iter().zip(&results) {
+        if let Err(error) = result {
+            failures.push(format!("node {}: {}", nodes[index].name, crate::error_chain(error)));
+        }
+    }
+    for (index, node) in nodes.iter().enumerate() {
+        let failed = targets.iter().zip(&results).any(|(&target, result)| target == index && result.is_err());
+        if failed {
+            continue;
+        }
+        let verb = if wanting[index] { "loaded" } else { "has it already" };
+        say(&format!("{:6.1}s  {:12} {verb}", started.elapsed().as_secs_f64(), node.name));
+        let record = json!({"cluster": node.cluster, "node": node.name, "images": images, "loaded": wanting[index]});
+        writeln!(output, "{record}").map_err(FileError::of("write", Path::new("standard output")))?;
+    }
+    if failures.is_empty() { Ok(()) } else { Err(LoadError::Nodes(failures)) }
+}
+
+/// Where the archive comes from.
+enum Input {
+    /// Can be read twice.
+    File(File),
+    /// Cannot.
+    Pipe(File),
+}
+
+impl Read for Input {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (Input::File(file) | Input::Pipe(file)) = self;
+        file.read(buffer)
+    }
+}
+
+fn open(path: &Path) -> Result<Input, FileError> {
+    // Its own file, not io::stdin(): that reads ahead.
+    let path = if path == Path::new("-") { Path::new("/dev/stdin") } else { path };
+    let file = File::open(path).map_err(FileError::of("open", path))?;
+    let is_file = file.metadata().map_err(FileError::of("read", path))?.is_file();
+    Ok(if is_file { Input::File(file) } else { Input::Pipe(file) })
+}
+
+fn leader(dirs: &StateDirs, node: &Node) -> Result<i32, LoadError> {
+    let machine = node.machine(dirs)?;
+    let stopped = || ExecError::Stopped { node: node.name.to_string(), cluster: node.cluster.to_string() };
+    Ok(machine.as_ref().and_then(Machine::find_leader).ok_or_else(stopped)?.pid)
+}
+
+/// The namespace in which containerd's CRI plugin looks.
+const CTR: [&str; 3] = ["ctr", "--namespace", "k8s.io"];
+
+/// Whether the node has all of the images, unpacked: a name without its snapshot would be pulled by kubelet.
+fn has(leader: i32, images: &[Named]) -> bool {
+    let words = CTR.into_iter().chain(["images", "check"]);
+    let Ok(output) = command::output(&mut exec::command(leader, words)) else { return false };
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    !images.is_empty() && images.iter().all(|image| archive::is_in(image, &table))
+}
+
+fn import(leader: i32) -> Command {
+    exec::command(leader, CTR.into_iter().chain(["images", "import", "--snapshotter", "overlayfs", "-"]))
+}
