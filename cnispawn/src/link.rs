@@ -33,6 +33,14 @@ pub fn has_ports(bridge: &str) -> bool {
     ports.is_ok_and(|mut ports| ports.next().is_some())
 }
 
+/// The hardware address of a link of the host.
+pub fn mac(name: &str) -> Option<String> {
+    // A plugin has named it: not any path.
+    let path = Path::new(SYSFS).join(name).join("address");
+    let text = fs::read_to_string(path).ok().filter(|_| !name.contains('/'))?;
+    Some(text.trim().to_owned())
+}
+
 /// Set a link up.
 ///
 /// # Errors

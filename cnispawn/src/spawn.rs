@@ -138,7 +138,7 @@ fn is_the_same(plan: &Plan, record: &Record, dirs: &Dirs) -> bool {
         .map(|planned| (Chain { list: &planned.list, plugins: &plan.plugins, cache: &cache }, &planned.attachment));
     netns::exists(&plan.netns)
         && planned.eq(recorded)
-        && chains.into_iter().all(|(chain, attachment)| checked(chain.check(attachment)))
+        && chains.into_iter().all(|(chain, attachment)| checked(chain.check_but_for_macs(attachment)))
 }
 
 /// Make the network and become systemd-nspawn. The caller undoes what is recorded when this returns.

@@ -10,8 +10,10 @@ use super::cache::Cache;
 use super::conf::{ConfError, NetworkList};
 use super::failure::PluginError;
 use super::plugin::{Command, Plugins};
+use super::result;
 use super::version::{self, Version};
 use crate::files::FileError;
+use crate::link;
 
 /// A network's plugins, where they are, and where their results are kept.
 #[derive(Clone, Copy, Debug)]
@@ -138,6 +140,20 @@ impl Chain<'_> {
     /// # Errors
     /// When a plugin says that it is not, it was not added, or the network's version has no CHECK.
     pub fn check(&self, attachment: &Attachment) -> Result<(), ChainError> {
+        self.check_against(attachment, |result| result)
+    }
+
+    /// The same, but that the links on the host may have other hardware addresses by now. udev gives a veth a persistent
+    /// one when it has seen it (systemd.link(5), MACAddressPolicy=), and a bridge plugin that has looked before (1.1.1)
+    /// never checks well again.
+    ///
+    /// # Errors
+    /// As [`Chain::check`].
+    pub fn check_but_for_macs(&self, attachment: &Attachment) -> Result<(), ChainError> {
+        self.check_against(attachment, |result| result::with_macs_of_host(result, link::mac))
+    }
+
+    fn check_against(&self, attachment: &Attachment, adjust: impl FnOnce(Value) -> Value) -> Result<(), ChainError> {
         let network = self.list.name.clone();
         if !self.speaks(version::CHECK) {
             return Err(ChainError::NoCheck { network, version: self.list.cni_version.clone() });
@@ -150,6 +166,7 @@ impl Chain<'_> {
             let Attachment { container_id, if_name, .. } = attachment.clone();
             ChainError::NotAdded { network, container_id, if_name }
         })?;
+        let result = adjust(result);
         let mut plugins = self.list.plugins.iter();
         plugins
             .try_for_each(|plugin| self.execute(plugin, Command::Check, attachment, Some(&result)))

@@ -106,6 +106,18 @@ pub fn addresses(result: &Value) -> impl Iterator<Item = &str> {
     listed.chain(single).filter_map(Value::as_str)
 }
 
+/// The result with the hardware addresses that links on the host have now, as `mac` tells by their names.
+pub fn with_macs_of_host(mut result: Value, mac: impl Fn(&str) -> Option<String>) -> Value {
+    for interface in result.get_mut("interfaces").and_then(Value::as_array_mut).into_iter().flatten() {
+        let on_host = interface["sandbox"].as_str().is_none_or(str::is_empty);
+        let now = interface["name"].as_str().filter(|_| on_host).and_then(&mac);
+        if let (Some(now), Some(interface)) = (now, interface.as_object_mut()) {
+            interface.insert("mac".into(), now.into());
+        }
+    }
+    result
+}
+
 fn version_of(result: &Value) -> Result<Version, VersionError> {
     result["cniVersion"].as_str().unwrap_or_default().parse()
 }
@@ -197,6 +209,16 @@ mod tests {
     fn current() -> Value {
         json!({"cniVersion": "1.1.0", "ips": [{"address": "10.0.0.2/24", "gateway": "10.0.0.1"},
             {"address": "fd00::2/64"}], "routes": [{"dst": "0.0.0.0/0", "gw": "10.0.0.1"}], "dns": {"domain": "a"}})
+    }
+
+    #[test]
+    fn links_on_the_host_get_the_addresses_that_they_have_now() {
+        let result = json!({"interfaces": [{"name": "veth1", "mac": "old"}, {"name": "gone", "mac": "old"},
+            {"name": "veth1", "mac": "old", "sandbox": "/run/netns/web"}]});
+        let now = with_macs_of_host(result, |name| (name == "veth1").then(|| "new".to_owned()));
+        let macs: Vec<_> = now["interfaces"].as_array().expect("a list").iter().map(|link| &link["mac"]).collect();
+        assert_eq!(macs, ["new", "old", "old"]);
+        assert_eq!(with_macs_of_host(json!({"ips": []}), |_| None), json!({"ips": []}));
     }
 
     #[test]

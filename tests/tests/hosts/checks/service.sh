@@ -29,8 +29,11 @@ reached "$address"
 machinectl status --no-pager web
 
 before=$(leader)
-# No systemd of a container's is ready for this before it has come up.
-nsenter -t "$before" -a systemctl is-system-running --wait || true
+# Nobody is there to take the order before its systemd has come up.
+for _ in $(seq 120); do
+    ! nsenter -t "$before" -a systemctl is-system-running | grep -x 'running\|degraded' || break
+    sleep 1
+done
 machinectl reboot web
 for _ in $(seq 120); do
     after=$(leader)
