@@ -63,6 +63,14 @@ pub fn output(command: &mut Command) -> Result<Output, CommandError> {
     unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
     let output = command.stdin(Stdio::null()).output();
     let output = output.map_err(|source| CommandError::Spawn { command: shown(command), source })?;
+    checked(command, output)
+}
+
+/// What a command printed that has run to its end.
+///
+/// # Errors
+/// When it ended non-zero.
+pub fn checked(command: &Command, output: Output) -> Result<Output, CommandError> {
     if output.status.success() {
         return Ok(output);
     }

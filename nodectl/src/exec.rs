@@ -52,16 +52,24 @@ pub fn command<S: AsRef<OsStr>>(leader: i32, words: impl IntoIterator<Item = S>)
     nsenter
 }
 
+/// The node's PID 1, by its process id on the host.
+///
+/// # Errors
+/// When the node does not run.
+pub fn leader(dirs: &StateDirs, node: &Node) -> Result<i32, ExecError> {
+    let machine = node.machine(dirs)?;
+    let stopped = || ExecError::Stopped { node: node.name.to_string(), cluster: node.cluster.to_string() };
+    Ok(machine.as_ref().and_then(Machine::find_leader).ok_or_else(stopped)?.pid)
+}
+
 /// Become `words` inside the node; its exit status is ours.
 ///
 /// # Errors
 /// When the node does not run.
 pub fn run(dirs: &StateDirs, node: &Node, words: &[OsString]) -> Result<Infallible, ExecError> {
-    let machine = node.machine(dirs)?;
-    let stopped = || ExecError::Stopped { node: node.name.to_string(), cluster: node.cluster.to_string() };
-    let leader = machine.as_ref().and_then(Machine::find_leader).ok_or_else(stopped)?;
+    let leader = leader(dirs, node)?;
     command::find("nsenter", "util-linux")?;
-    let mut nsenter = command(leader.pid, words);
+    let mut nsenter = command(leader, words);
     Err(ExecError::Exec(nsenter.exec()))
 }
 

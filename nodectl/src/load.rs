@@ -12,12 +12,11 @@ use std::time::Instant;
 use serde_json::json;
 
 use self::archive::{ArchiveError, Named};
-use crate::cluster::ClusterError;
 use crate::command::{self, CommandError};
 use crate::exec::{self, ExecError};
 use crate::files::FileError;
 use crate::name::Name;
-use crate::node::{Machine, Node};
+use crate::node::Node;
 use crate::state::StateDirs;
 use crate::stop::say;
 
@@ -56,9 +55,6 @@ pub enum LoadError {
     /// Some nodes have not got them.
     #[error("{}", .0.join("\n"))]
     Nodes(Vec<String>),
-    /// The cluster could not be read.
-    #[error(transparent)]
-    Cluster(#[from] ClusterError),
     /// The file system refused.
     #[error(transparent)]
     File(#[from] FileError),
@@ -72,7 +68,7 @@ pub enum LoadError {
 pub fn run(args: &LoadArgs, dirs: &StateDirs, nodes: &[Node], mut output: impl Write) -> Result<(), LoadError> {
     let started = Instant::now();
     command::find("nsenter", "util-linux")?;
-    let leaders = nodes.iter().map(|node| leader(dirs, node)).collect::<Result<Vec<_>, _>>()?;
+    let leaders = nodes.iter().map(|node| exec::leader(dirs, node)).collect::<Result<Vec<_>, _>>()?;
     let mut input = open(&args.archive)?;
     let of_archive = |source| LoadError::Archive { archive: args.archive.clone(), source };
     // A pipe can be read only once: what is in it is known when it has gone by.
@@ -87,28 +83,23 @@ pub fn run(args: &LoadArgs, dirs: &StateDirs, nodes: &[Node], mut output: impl W
         Some(images) => leaders.iter().map(|&leader| !has(leader, images)).collect(),
         None => vec![true; nodes.len()],
     };
-    let targets: Vec<_> = (0..nodes.len()).filter(|&index| wanting[index]).collect();
-    let (images, results) = if targets.is_empty() {
+    let commands: Vec<_> =
+        leaders.iter().zip(&wanting).filter(|(_, wants)| **wants).map(|(&leader, _)| import(leader)).collect();
+    let (images, results) = if commands.is_empty() {
         (ahead.unwrap_or_default(), Vec::new())
     } else {
-        let commands = targets.iter().map(|&index| import(leaders[index])).collect();
         let (seen, results) = spread::to_all(input, commands, archive::read);
         (seen.map_err(of_archive)?, results)
     };
-    let mut failures = Vec::new();
-    for (&index, result) in targets.iter().zip(&results) {
-        if let Err(error) = result {
-            failures.push(format!("node {}: {}", nodes[index].name, crate::error_chain(error)));
-        }
-    }
-    for (index, node) in nodes.iter().enumerate() {
-        let failed = targets.iter().zip(&results).any(|(&target, result)| target == index && result.is_err());
-        if failed {
+    let (mut results, mut failures) = (results.into_iter(), Vec::new());
+    for (node, wants) in nodes.iter().zip(wanting) {
+        if let Some(Err(error)) = wants.then(|| results.next()).flatten() {
+            failures.push(format!("node {}: {}", node.name, crate::error_chain(&error)));
             continue;
         }
-        let verb = if wanting[index] { "loaded" } else { "has it already" };
+        let verb = if wants { "loaded" } else { "has it already" };
         say(&format!("{:6.1}s  {:12} {verb}", started.elapsed().as_secs_f64(), node.name));
-        let record = json!({"cluster": node.cluster, "node": node.name, "images": images, "loaded": wanting[index]});
+        let record = json!({"cluster": node.cluster, "node": node.name, "images": images, "loaded": wants});
         writeln!(output, "{record}").map_err(FileError::of("write", Path::new("standard output")))?;
     }
     if failures.is_empty() { Ok(()) } else { Err(LoadError::Nodes(failures)) }
@@ -135,12 +126,6 @@ fn open(path: &Path) -> Result<Input, FileError> {
     let file = File::open(path).map_err(FileError::of("open", path))?;
     let is_file = file.metadata().map_err(FileError::of("read", path))?.is_file();
     Ok(if is_file { Input::File(file) } else { Input::Pipe(file) })
-}
-
-fn leader(dirs: &StateDirs, node: &Node) -> Result<i32, LoadError> {
-    let machine = node.machine(dirs)?;
-    let stopped = || ExecError::Stopped { node: node.name.to_string(), cluster: node.cluster.to_string() };
-    Ok(machine.as_ref().and_then(Machine::find_leader).ok_or_else(stopped)?.pid)
 }
 
 /// The namespace in which containerd's CRI plugin looks.

@@ -77,11 +77,7 @@ fn feed(command: &mut Command, pieces: Receiver<Piece>) -> Result<(), CommandErr
     drop(stdin);
     let output = child.wait_with_output();
     let output = output.map_err(|source| CommandError::Spawn { command: command::shown(command), source })?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(CommandError::Failed { command: command::shown(command), status: output.status, stderr })
+    command::checked(command, output).map(drop)
 }
 
 /// The pieces as one stream again.

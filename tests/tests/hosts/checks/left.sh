@@ -8,7 +8,7 @@ for _ in $(seq 120); do
     fi
     sleep 1
 done
-systemctl status --no-pager nodectl-node1.default.service || true
 ip netns list
 ip -o link
+systemctl status --no-pager nodectl-node1.default.service
 exit 1
