@@ -105,21 +105,21 @@ fn all(left: Vec<String>) -> Result<(), GcError> {
 /// Remove the lock, and half a record, of a container that was killed before its record was written, or whose watcher
 /// was killed after it had removed it: nothing else is left of it.
 fn clear(dirs: &Dirs, name: &Name) -> Result<(), HealError> {
-    // Held: it is starting, or its watcher is about to end.
-    let Some(lock) = Lock::try_take(&dirs.container_lock(name), Mode::Exclusive)? else { return Ok(()) };
-    if Record::load(dirs, name)?.is_some() {
-        return Ok(());
-    }
-    Record::forget(dirs, name)?;
-    Ok(heal::release(dirs, name, lock)?)
+    if Record::load(dirs, name)?.is_some() { Ok(()) } else { release_ended(dirs, name) }
 }
 
 fn collect(dirs: &Dirs, record: &Record) -> Result<(), HealError> {
-    if record.process.is_alive() {
-        return readmit(dirs, record);
-    }
-    match heal::claim(dirs, &record.name) {
-        Ok(lock) => Ok(heal::release(dirs, &record.name, lock)?),
+    if record.process.is_alive() { readmit(dirs, record) } else { release_ended(dirs, &record.name) }
+}
+
+/// Undo what is recorded, and remove the container's files. A held lock is waited for even where there is no record: a
+/// killed process holds it until the kernel is through with it.
+fn release_ended(dirs: &Dirs, name: &Name) -> Result<(), HealError> {
+    match heal::claim(dirs, name) {
+        Ok(lock) => {
+            Record::forget(dirs, name)?;
+            Ok(heal::release(dirs, name, lock)?)
+        }
         // Started anew in the meantime.
         Err(HealError::Running { .. }) => Ok(()),
         Err(error) => Err(error),

@@ -1,5 +1,6 @@
 //! However a container ends, its network is undone: by the watcher, and where that was killed too, by `gc` or `run`.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -166,6 +167,27 @@ fn gc_removes_the_lock_and_half_a_record_of_a_run_killed_before_its_record() {
     }
     succeed(&mut fixture.cnispawn(&["gc"]));
     fixture.before.assert_unchanged();
+}
+
+#[test]
+fn gc_removes_lock_and_log_of_a_watcher_that_is_killed_but_not_yet_gone() {
+    let fixture = Fixture::new(34);
+    succeed(&mut fixture.run("other", "true"));
+    fixture.assert_clean();
+    let lock = fixture.path("run/containers/web.lock");
+    std::fs::write(fixture.path("run/containers/web.log"), "").expect("written");
+    // Held without a record, as by a watcher that is killed between the record and the lock, until the kernel has
+    // closed its files.
+    let held = "echo held; exec sleep 2";
+    let mut holder = Command::new("flock");
+    holder.arg("--no-fork").arg(&lock).args(["sh", "-c", held]).stdout(Stdio::piped());
+    let mut holder = holder.spawn().expect("flock runs");
+    let mut said = String::new();
+    BufReader::new(holder.stdout.take().expect("piped")).read_line(&mut said).expect("readable");
+    assert_eq!(said, "held\n");
+    succeed(&mut fixture.cnispawn(&["gc"]));
+    fixture.before.assert_unchanged();
+    holder.wait().expect("reaped");
 }
 
 #[test]
