@@ -1,5 +1,6 @@
 //! Kubernetes from a checkout: its own build output where that is up to date, else built in it by `go build`, whose
-//! cache makes a small change a matter of seconds.
+//! cache makes a small change a matter of seconds. Or from a module of the user's own that has Kubernetes below
+//! vendor/, as `go mod vendor` puts it there.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,26 +14,36 @@ use nix::sys::signal::Signal;
 use walkdir::WalkDir;
 
 use super::child::{self, ChildError};
-use super::component;
+use super::component::{self, KUBERNETES};
 use super::digest::{self, Key};
 use super::source::{SourceError, Version};
-use super::{Context, PROGRAMS, Program, Programs, arch};
+use super::{Context, Program, Programs, arch};
 use crate::command::{self, CommandError};
 use crate::files::{self, FileError};
 
-/// Where the source of the programs is, in a checkout.
+/// Where the source of the programs is, in a checkout and in a module that vendors them.
 const SOURCES: [&str; 6] = ["cmd", "pkg", "plugin", "staging/src", "third_party", "vendor"];
+
+/// What `go mod vendor` lays out: the modules with their versions, and Kubernetes.
+const MODULES: &str = "vendor/modules.txt";
+const VENDORED: &str = "vendor/k8s.io/kubernetes";
 
 /// Why a checkout is of no use.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckoutError {
     /// It is none.
-    #[error("{} is no checkout of Kubernetes: it has no {missing}", path.display())]
+    #[error("{} is no checkout of Kubernetes: it has no {missing}, and no {VENDORED} of `go mod vendor`", path.display())]
     NotOne {
         /// The directory.
         path: PathBuf,
         /// What is missing.
         missing: &'static str,
+    },
+    /// Another module is vendored in place of Kubernetes'.
+    #[error("{} does not say which version of {KUBERNETES} is vendored; run `go mod vendor`", path.display())]
+    NoModule {
+        /// The list of modules.
+        path: PathBuf,
     },
     /// Nobody says which version it is.
     #[error(
@@ -57,48 +68,124 @@ pub enum CheckoutError {
     File(#[from] FileError),
 }
 
-/// The programs of the checkout at `path`, copied to the cache under the digest of their content, and its version.
-///
-/// # Errors
-/// When it is no checkout or does not compile.
-pub fn build(cx: &Context, path: &Path) -> Result<(Version, Programs), CheckoutError> {
-    for missing in ["go.mod", "cmd/kubeadm", "build/pause/linux/pause.c"] {
-        if !path.join(missing).exists() {
-            return Err(CheckoutError::NotOne { path: path.to_owned(), missing });
-        }
-    }
-    let made = path.join("_output/local/bin/linux").join(arch());
-    if is_newer(&made, newest_source(path)?) {
-        eprintln!("build: using the programs in {}", made.display());
-        return Ok((version_of(&made.join("kubeadm"))?, keep(cx, &made)?));
-    }
-    let version = version(path)?;
-    let out = compile(cx, path, &version)?;
-    Ok((version, keep(cx, &out)?))
+/// A tree with Kubernetes' source.
+pub struct Checkout {
+    path: PathBuf,
+    /// The module's version, where it is vendored.
+    vendored: Option<Version>,
 }
 
-/// Compile in the checkout. The programs stay where they are, so that go links only what has changed.
-fn compile(cx: &Context, path: &Path, version: &Version) -> Result<PathBuf, CheckoutError> {
-    let out = working_dir(cx, path).join("bin");
-    fs::create_dir_all(&out).map_err(FileError::of("create", &out))?;
-    let variables = component::version_variables(version).into_iter().map(|variable| format!(" -X {variable}"));
-    let mut go = Command::new("go");
-    go.args(["build", "-v", "-trimpath", "-buildvcs=false", "-ldflags"]);
-    go.arg(format!("-s -w{}", variables.collect::<String>())).arg("-o").arg(&out);
-    go.args(PROGRAMS.map(|program| format!("./cmd/{program}"))).env("CGO_ENABLED", "0").current_dir(path);
-    cx.progress.stage(&format!("compile {version} in {} (go)", path.display()), |stage| {
-        child::run(child::contain(&mut go, Signal::SIGTERM), &cx.log("checkout"), stage)
-    })?;
-    Ok(out)
+impl Checkout {
+    /// The tree at `path`.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn open(path: &Path) -> Result<Self, CheckoutError> {
+        let path = path.canonicalize().map_err(FileError::of("find", path))?;
+        if path.join(VENDORED).is_dir() {
+            let vendored = Some(vendored_version(&path.join(MODULES))?);
+            return Ok(Checkout { path, vendored });
+        }
+        for missing in ["go.mod", "cmd/kubeadm", "build/pause/linux/pause.c"] {
+            if !path.join(missing).exists() {
+                return Err(CheckoutError::NotOne { path, missing });
+            }
+        }
+        Ok(Checkout { path, vendored: None })
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The version of Kubernetes' module that is vendored; what is no Go package (pause) is left out there.
+    pub fn vendored(&self) -> Option<&Version> {
+        self.vendored.as_ref()
+    }
+
+    /// The programs `names`, copied to the cache under the digest of their content, and their version.
+    ///
+    /// # Errors
+    /// When it does not compile.
+    pub fn build(&self, cx: &Context, names: &[&'static str]) -> Result<(Version, Programs), CheckoutError> {
+        let made = self.path.join("_output/local/bin/linux").join(arch());
+        if is_newer(&made, newest_source(&self.path)?, names) {
+            eprintln!("build: using the programs in {}", made.display());
+            return Ok((version_of(&made.join(names[0]))?, keep(cx, &made, names)?));
+        }
+        let version = self.version()?;
+        let out = self.compile(cx, &version, names)?;
+        Ok((version, keep(cx, &out, names)?))
+    }
+
+    /// Compile in the tree. The programs stay where they are, so that go links only what has changed.
+    fn compile(&self, cx: &Context, version: &Version, names: &[&str]) -> Result<PathBuf, CheckoutError> {
+        let out = working_dir(cx, &self.path).join("bin");
+        fs::create_dir_all(&out).map_err(FileError::of("create", &out))?;
+        let variables = component::version_variables(version).into_iter().map(|variable| format!(" -X {variable}"));
+        let mut go = Command::new("go");
+        go.args(["build", "-v", "-trimpath", "-buildvcs=false", "-ldflags"]);
+        go.arg(format!("-s -w{}", variables.collect::<String>())).arg("-o").arg(&out);
+        // By their import paths, which are the same in both kinds of tree.
+        go.args(names.iter().map(|name| format!("{KUBERNETES}/cmd/{name}")));
+        go.env("CGO_ENABLED", "0").current_dir(&self.path);
+        let what = if let [name] = names { name } else { "kubernetes" };
+        cx.progress.stage(&format!("compile {what} {version} in {} (go)", self.path.display()), |stage| {
+            child::run(child::contain(&mut go, Signal::SIGTERM), &cx.log("checkout"), stage)
+        })?;
+        Ok(out)
+    }
+
+    /// The version as upstream's own build finds it (hack/lib/version.sh), KUBE_GIT_VERSION before all; of a vendored
+    /// tree, the module's.
+    fn version(&self) -> Result<Version, CheckoutError> {
+        if let Ok(version) = std::env::var("KUBE_GIT_VERSION") {
+            return Ok(version.parse()?);
+        }
+        let (clean, is_dirty) = match &self.vendored {
+            // `go mod vendor` writes its list last.
+            Some(version) => {
+                let list = self.path.join(MODULES);
+                let listed = fs::metadata(&list).and_then(|metadata| metadata.modified());
+                let listed = listed.map_err(FileError::of("read", &list))?;
+                (version.to_string(), newest_source(&self.path)? > listed)
+            }
+            None => self.described()?,
+        };
+        Ok(format!("{clean}{}", if is_dirty { "-dirty" } else { "" }).parse()?)
+    }
+
+    /// What git says: the version, and whether something has been changed since.
+    fn described(&self) -> Result<(String, bool), CheckoutError> {
+        let git = |arguments: &[&str]| {
+            let output = command::output(Command::new("git").arg("-C").arg(&self.path).args(arguments))?;
+            Ok::<_, CommandError>(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        };
+        let described = git(&["describe", "--tags", "--match=v*", "--abbrev=14"])
+            .map_err(|_| CheckoutError::NoVersion { path: self.path.clone() })?;
+        Ok((semantic(&described), !git(&["status", "--porcelain"])?.is_empty()))
+    }
+}
+
+/// The line of Kubernetes in vendor/modules.txt: `# k8s.io/kubernetes v1.37.2`, perhaps with ` => REPLACEMENT`.
+fn vendored_version(list: &Path) -> Result<Version, CheckoutError> {
+    let text = fs::read_to_string(list).map_err(FileError::of("read", list))?;
+    let of_kubernetes = |line: &str| {
+        let mut words = line.strip_prefix("# ")?.split(' ').map(str::to_owned);
+        if words.next()? == KUBERNETES { words.next() } else { None }
+    };
+    let version = text.lines().find_map(of_kubernetes);
+    Ok(version.ok_or_else(|| CheckoutError::NoModule { path: list.to_owned() })?.parse()?)
 }
 
 /// Copies that nobody changes, each in a directory named by its content.
-fn keep(cx: &Context, dir: &Path) -> Result<Programs, CheckoutError> {
+fn keep(cx: &Context, dir: &Path, names: &[&'static str]) -> Result<Programs, CheckoutError> {
     let memory = working_dir(cx, dir).join("digests.json");
     let known: Digests = files::read_json(&memory).unwrap_or_default().unwrap_or_default();
-    let mut seen = Digests::new();
+    let mut seen = known.clone();
     let mut programs = Programs::new();
-    for name in PROGRAMS {
+    for &name in names {
         let from = dir.join(name);
         let stamp = stamp(&from).map_err(FileError::of("read", &from))?;
         let key = match known.get(name) {
@@ -150,30 +237,19 @@ fn newest_source(path: &Path) -> Result<SystemTime, FileError> {
     Ok(newest)
 }
 
-/// Whether `dir` holds all programs, each younger than the source.
-fn is_newer(dir: &Path, source: SystemTime) -> bool {
+/// Whether `dir` holds all of these programs, each younger than the source.
+fn is_newer(dir: &Path, source: SystemTime, names: &[&str]) -> bool {
     let modified = |name: &&str| fs::metadata(dir.join(name)).and_then(|metadata| metadata.modified());
-    PROGRAMS.iter().all(|name| modified(name).is_ok_and(|program| program >= source))
+    names.iter().all(|name| modified(name).is_ok_and(|program| program >= source))
 }
 
-fn version_of(kubeadm: &Path) -> Result<Version, CheckoutError> {
-    let output = command::output(Command::new(kubeadm).args(["version", "--output", "short"]))?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().parse()?)
-}
-
-/// The version as upstream's own build finds it (hack/lib/version.sh), KUBE_GIT_VERSION before all.
-fn version(path: &Path) -> Result<Version, CheckoutError> {
-    if let Ok(version) = std::env::var("KUBE_GIT_VERSION") {
-        return Ok(version.parse()?);
-    }
-    let git = |arguments: &[&str]| {
-        let output = command::output(Command::new("git").arg("-C").arg(path).args(arguments))?;
-        Ok::<_, CommandError>(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let described = git(&["describe", "--tags", "--match=v*", "--abbrev=14"])
-        .map_err(|_| CheckoutError::NoVersion { path: path.to_owned() })?;
-    let dirty = if git(&["status", "--porcelain"])?.is_empty() { "" } else { "-dirty" };
-    Ok(format!("{}{dirty}", semantic(&described)).parse()?)
+/// What a program says: `Kubernetes v1.37.2`, and kubectl and kubeadm on a line of more words.
+fn version_of(program: &Path) -> Result<Version, CheckoutError> {
+    let is_command = program.ends_with("kubeadm") || program.ends_with("kubectl");
+    let arguments: &[&str] = if is_command { &["version"] } else { &["--version"] };
+    let output = command::output(Command::new(program).args(arguments))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(text.split([' ', '"', '\n']).find(|word| word.starts_with("v1.")).unwrap_or(text.trim()).parse()?)
 }
 
 /// `git describe` as a semantic version: the commits since the tag, and the last one's digest as build metadata.
@@ -191,8 +267,10 @@ fn semantic(described: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::time::Duration;
+
+    use super::*;
+    use crate::build::PROGRAMS;
 
     #[test]
     fn what_git_describes_becomes_a_version_that_kubeadm_takes() {
@@ -212,20 +290,39 @@ mod tests {
         fs::create_dir_all(source.parent().expect("a parent")).expect("made");
         fs::write(&source, "package main").expect("written");
         for name in PROGRAMS {
-            assert!(!is_newer(dir.path(), SystemTime::UNIX_EPOCH), "{name} is missing");
+            assert!(!is_newer(dir.path(), SystemTime::UNIX_EPOCH, &PROGRAMS), "{name} is missing");
             fs::write(dir.path().join(name), "").expect("written");
         }
-        assert!(is_newer(dir.path(), newest_source(dir.path()).expect("read")));
+        assert!(is_newer(dir.path(), newest_source(dir.path()).expect("read"), &PROGRAMS));
         let later = SystemTime::now() + Duration::from_secs(60);
         fs::File::options().append(true).open(&source).and_then(|file| file.set_modified(later)).expect("edited");
-        assert!(!is_newer(dir.path(), newest_source(dir.path()).expect("read")));
+        assert!(!is_newer(dir.path(), newest_source(dir.path()).expect("read"), &PROGRAMS));
     }
 
     #[test]
     fn a_directory_that_is_no_checkout_is_refused_with_what_is_missing() {
         let dir = tempfile::tempdir().expect("a directory");
-        let cx = Context::for_tests(dir.path());
-        let error = build(&cx, dir.path()).expect_err("none").to_string();
-        assert!(error.ends_with("is no checkout of Kubernetes: it has no go.mod"), "{error}");
+        let error = Checkout::open(dir.path()).err().expect("none").to_string();
+        assert!(error.contains("is no checkout of Kubernetes: it has no go.mod, and no vendor/"), "{error}");
+    }
+
+    #[test]
+    fn a_vendored_tree_has_its_modules_version_and_is_dirty_once_it_is_edited() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let source = dir.path().join(VENDORED).join("cmd/kubeadm/kubeadm.go");
+        fs::create_dir_all(source.parent().expect("a parent")).expect("made");
+        fs::write(&source, "package main").expect("written");
+        let error = |text: &str| {
+            fs::write(dir.path().join(MODULES), text).expect("written");
+            Checkout::open(dir.path()).err().expect("none").to_string()
+        };
+        assert!(error("# k8s.io/kubernetes-not v1.0.0\n").contains("run `go mod vendor`"));
+        let list = "# github.com/x/y v0.1.0\n# k8s.io/kubernetes v1.37.2 => ../mine\n## explicit; go 1.26.0\n";
+        fs::write(dir.path().join(MODULES), list).expect("written");
+        let version = || Checkout::open(dir.path()).and_then(|checkout| checkout.version()).expect("one").to_string();
+        assert_eq!(version(), "v1.37.2");
+        let later = SystemTime::now() + Duration::from_secs(60);
+        fs::File::options().append(true).open(&source).and_then(|file| file.set_modified(later)).expect("edited");
+        assert_eq!(version(), "v1.37.2-dirty");
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::archives::{self, ArchivesError};
 use super::base::Base;
-use super::checkout::{self, CheckoutError};
+use super::checkout::{Checkout, CheckoutError};
 use super::component::{Component, KUBERNETES};
 use super::go::{GoError, Toolchain};
 use super::pause::{self, PauseError};
@@ -75,9 +75,14 @@ fn from_release(cx: &Context, args: &BuildArgs, version: &Version) -> Result<Sup
 }
 
 fn from_checkout(cx: &Context, path: &Path, base: &Base) -> Result<Supplies, SupplyError> {
-    let path = path.canonicalize().map_err(FileError::of("find", path))?;
-    let (version, programs) = checkout::build(cx, &path)?;
-    assemble(cx, &Toolchain::find()?, &version, programs, &path, base)
+    let checkout = Checkout::open(path)?;
+    let (version, programs) = checkout.build(cx, &PROGRAMS)?;
+    let go = Toolchain::find()?;
+    let tree = match checkout.vendored() {
+        Some(module) => go.source(cx, KUBERNETES, module.as_str())?,
+        None => checkout.path().to_owned(),
+    };
+    assemble(cx, &go, &version, programs, &tree, base)
 }
 
 fn from_go(cx: &Context, version: &Version, base: &Base) -> Result<Supplies, SupplyError> {
