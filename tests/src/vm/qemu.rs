@@ -11,14 +11,15 @@ use super::{OUTSIDE, OUTSIDE_SAYS};
 pub(super) fn command(dir: &Path, disk: &Disk, accelerator: Accelerator, port: u16) -> Vec<OsString> {
     let mut command: Vec<OsString> = vec!["qemu-system-x86_64".into()];
     command.extend(accelerator.machine().map(OsString::from));
+    command.push("-no-reboot".into());
     let mut add = |flag: &str, value: OsString| command.extend([flag.into(), value]);
     add("-smp", "2".into());
     add("-m", "6G".into());
     // The disk has no boot loader.
     add("-kernel", disk.kernel().into());
     add("-initrd", disk.initrd().into());
-    // Page table isolation throws away QEMU's translations at each system call.
-    add("-append", "root=/dev/vda rw console=ttyS0 quiet mitigations=off".into());
+    // Page table isolation throws away QEMU's translations at each system call. A kernel that panics ends QEMU.
+    add("-append", "root=/dev/vda rw console=ttyS0 quiet mitigations=off panic=-1".into());
     for name in ["root.raw", "state.raw"] {
         // The machine dies in tests, this host does not: nothing has to reach its disk.
         let path = with_file("file=", dir, name);
