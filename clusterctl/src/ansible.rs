@@ -1,5 +1,6 @@
 //! Run a playbook, tell what happens, and end every SSH connection that it has left open.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -16,7 +17,7 @@ use nix::unistd::Pid;
 use nodectl::command::{self, CommandError};
 use nodectl::files::{self, FileError};
 use nodectl::state::StateDirs;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::cluster::ClusterFiles;
 use crate::events::{Reader, Summary};
@@ -80,6 +81,26 @@ fn listed(failures: &[(String, String, String)], log: &Path) -> String {
     shown.collect::<Vec<_>>().join("\n")
 }
 
+/// A playbook, and what it is run with.
+#[derive(Clone, Debug)]
+pub struct Play<'a> {
+    /// Its name, without `.yml`.
+    pub playbook: &'a str,
+    /// How long it may take.
+    pub deadline: Duration,
+    /// Variables beside those of the inventory, and before them.
+    pub variables: Map<String, Value>,
+    /// The nodes that it is limited to; all, if empty.
+    pub nodes: &'a [String],
+}
+
+impl<'a> Play<'a> {
+    /// A playbook for all nodes.
+    pub fn new(playbook: &'a str, deadline: Duration) -> Self {
+        Play { playbook, deadline, variables: Map::new(), nodes: &[] }
+    }
+}
+
 /// An Ansible with our playbooks.
 pub struct Ansible {
     dir: PathBuf,
@@ -108,12 +129,12 @@ impl Ansible {
     /// When a task fails, the deadline passes or we are interrupted.
     pub fn run(
         &self,
-        playbook: &str,
+        play: &Play<'_>,
         dirs: &StateDirs,
         cluster: &ClusterFiles,
-        deadline: Duration,
         interrupted: &Arc<AtomicBool>,
     ) -> Result<Summary, AnsibleError> {
+        let Play { playbook, deadline, .. } = *play;
         let log_path = cluster.log_dir().join(format!("{playbook}.log"));
         let events_path = cluster.log_dir().join(format!("{playbook}.events"));
         let log = fresh(&log_path)?;
@@ -125,6 +146,17 @@ impl Ansible {
         ansible.arg("--inventory").arg(cluster.inventory());
         // As JSON: of KEY=VALUE, Ansible would take a blank for the value's end.
         ansible.arg("--extra-vars").arg(json!({ "kubeadm_systemd_dir": cluster.dir() }).to_string());
+        if !play.variables.is_empty() {
+            // In a file: an argument is shown to all users of this host, and ends at 128 KiB (execve(2)).
+            let path = cluster.log_dir().join(format!("{playbook}.vars.json"));
+            files::write(&path, Value::Object(play.variables.clone()).to_string(), 0o600)?;
+            let mut file = OsString::from("@");
+            file.push(path);
+            ansible.arg("--extra-vars").arg(file);
+        }
+        if !play.nodes.is_empty() {
+            ansible.arg("--limit").arg(play.nodes.join(","));
+        }
         ansible.arg(self.dir.join(format!("{playbook}.yml")));
         let shown = format!("ANSIBLE_CONFIG={} {}", self.dir.join("ansible.cfg").display(), command::shown(&ansible));
         ansible.env("ANSIBLE_CONFIG", self.dir.join("ansible.cfg"));
@@ -206,7 +238,7 @@ impl Connections {
 impl Drop for Connections {
     fn drop(&mut self) {
         for socket in files::entries(&self.dir).unwrap_or_default() {
-            let mut control = std::ffi::OsString::from("ControlPath=");
+            let mut control = OsString::from("ControlPath=");
             control.push(self.dir.join(socket));
             let mut ssh = Command::new("ssh");
             ssh.args(["-F", "none", "-O", "exit", "-o"]).arg(control).arg("any");

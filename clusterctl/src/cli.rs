@@ -7,6 +7,8 @@ use nodectl::name::Name;
 use nodectl::state::StateDirs;
 
 use crate::ansible::AnsibleArgs;
+use crate::swap::SwapArgs;
+use crate::up::UpArgs;
 
 /// Make a Kubernetes cluster of machines that SSH reaches, with kubeadm, by Ansible.
 ///
@@ -31,14 +33,7 @@ pub enum Verb {
     /// Write an Ansible inventory of the node records on standard input
     Inventory,
     /// Make a cluster of the inventory on standard input; prints a record with the kubeconfig's path
-    Up {
-        /// Read the inventory from a file, instead of from standard input
-        #[arg(short, long, value_name = "FILE")]
-        inventory: Option<PathBuf>,
-        /// Seconds until the cluster must be up
-        #[arg(long, value_name = "SECONDS", default_value_t = 900)]
-        timeout: u64,
-    },
+    Up(UpArgs),
     /// Make plain machines of a cluster's nodes again, and forget the cluster
     Down {
         /// The cluster
@@ -48,6 +43,10 @@ pub enum Verb {
         #[arg(long)]
         no_reset: bool,
     },
+    /// Replace one component of a running cluster; prints a record once the new one is well
+    ///
+    /// A component that is not well is taken back, and what it said last is shown.
+    Swap(SwapArgs),
     /// Print where a program of the Ansible that is run here is
     Which {
         /// The program

@@ -8,7 +8,7 @@ use nodectl::files::FileError;
 use nodectl::name::Name;
 use nodectl::state::StateDirs;
 
-use crate::ansible::{Ansible, AnsibleArgs, AnsibleError};
+use crate::ansible::{Ansible, AnsibleArgs, AnsibleError, Play};
 use crate::cluster::ClusterFiles;
 
 /// How long a reset may take.
@@ -45,7 +45,7 @@ pub fn run(
         if !cluster.inventory().is_file() {
             return Err(DownError::Unknown(name.clone()));
         }
-        Ansible::find(ansible, dirs)?.run("down", dirs, &cluster, DEADLINE, interrupted)?;
+        Ansible::find(ansible, dirs)?.run(&Play::new("down", DEADLINE), dirs, &cluster, interrupted)?;
     }
     Ok(cluster.remove()?)
 }

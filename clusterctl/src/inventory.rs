@@ -184,6 +184,11 @@ impl Inventory {
         groups.control_plane.hosts.keys().chain(groups.workers.hosts.keys()).collect()
     }
 
+    /// Names of the nodes that the control plane runs on.
+    pub fn control_plane(&self) -> Vec<&Name> {
+        self.all.children.control_plane.hosts.keys().collect()
+    }
+
     /// URL of the API server.
     pub fn server(&self) -> String {
         let host = self.all.children.control_plane.hosts.values().next();

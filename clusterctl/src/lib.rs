@@ -10,5 +10,7 @@ pub mod events;
 pub mod inventory;
 pub mod kubeconfig;
 pub mod run;
+pub mod settings;
+pub mod swap;
 pub mod up;
 pub mod which;

@@ -1,7 +1,6 @@
 //! From the command line to the verb that does the work.
 
 use std::io::{self, BufRead, Write};
-use std::time::Duration;
 
 use nodectl::interrupt;
 use nodectl::record::{self, NodeRecord, RecordError};
@@ -10,6 +9,7 @@ use crate::cli::{Cli, Verb};
 use crate::down::{self, DownError};
 use crate::inventory::{Inventory, InventoryError};
 use crate::kubeconfig::{self, KubeconfigError};
+use crate::swap::{self, SwapError};
 use crate::up::{self, UpError};
 use crate::which::{self, WhichError};
 
@@ -31,6 +31,9 @@ pub enum Error {
     /// `down`.
     #[error(transparent)]
     Down(#[from] DownError),
+    /// `swap`.
+    #[error(transparent)]
+    Swap(#[from] SwapError),
     /// `kubeconfig`.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
@@ -50,10 +53,9 @@ pub fn run(cli: Cli, input: impl BufRead, mut output: impl Write) -> Result<(), 
             let nodes: Vec<NodeRecord> = record::read_all(input)?;
             output.write_all(Inventory::of(&nodes)?.to_yaml()?.as_bytes()).map_err(Error::Output)?;
         }
-        Verb::Up { inventory, timeout } => {
-            up::run(dirs, ansible, inventory, Duration::from_secs(timeout), input, output, &interrupt::flag())?;
-        }
+        Verb::Up(args) => up::run(dirs, ansible, &args, input, output, &interrupt::flag())?,
         Verb::Down { cluster, no_reset } => down::run(dirs, ansible, &cluster, no_reset, &interrupt::flag())?,
+        Verb::Swap(args) => swap::run(dirs, ansible, &args, input, output, &interrupt::flag())?,
         Verb::Which { program } => which::run(ansible, dirs, &program, output)?,
         Verb::Kubeconfig { cluster } => kubeconfig::run(dirs, &cluster, output)?,
     }

@@ -11,9 +11,24 @@ use nodectl::files::{self, FileError};
 use nodectl::state::StateDirs;
 use serde_json::json;
 
-use crate::ansible::{Ansible, AnsibleArgs, AnsibleError};
+use crate::ansible::{Ansible, AnsibleArgs, AnsibleError, Play};
 use crate::cluster::ClusterFiles;
 use crate::inventory::{Inventory, InventoryError};
+use crate::settings::{Config, SettingsArgs, SettingsError};
+
+/// What `clusterctl up` is asked.
+#[derive(Clone, Debug, clap::Args)]
+pub struct UpArgs {
+    /// Read the inventory from a file, instead of from standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub inventory: Option<PathBuf>,
+    /// Seconds until the cluster must be up
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    pub timeout: u64,
+    /// What is set of the cluster.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+}
 
 /// Why there is no cluster.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +36,9 @@ pub enum UpError {
     /// The inventory cannot be used.
     #[error(transparent)]
     Inventory(#[from] InventoryError),
+    /// What is set cannot be.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// The playbook failed.
     #[error(transparent)]
     Ansible(#[from] AnsibleError),
@@ -40,15 +58,15 @@ pub enum UpError {
 pub fn run(
     dirs: &StateDirs,
     ansible: &AnsibleArgs,
-    inventory: Option<PathBuf>,
-    timeout: Duration,
+    args: &UpArgs,
     input: impl Read,
     mut output: impl Write,
     interrupted: &Arc<AtomicBool>,
 ) -> Result<(), UpError> {
     let ansible = Ansible::find(ansible, dirs)?;
-    let (inventory, text) = match inventory {
-        Some(path) => Inventory::read(File::open(&path).map_err(FileError::of("open", &path))?)?,
+    let config = Config::of(&args.settings)?;
+    let (inventory, text) = match &args.inventory {
+        Some(path) => Inventory::read(File::open(path).map_err(FileError::of("open", path))?)?,
         None => Inventory::read(input)?,
     };
     // The clock runs from here: a pipe's earlier stages may take as long as they like.
@@ -57,7 +75,9 @@ pub fn run(
     let _lock = cluster.lock(dirs)?;
     dirs.make_private()?;
     files::write(&cluster.inventory(), text, 0o600)?;
-    let summary = ansible.run("up", dirs, &cluster, timeout, interrupted)?;
+    let mut play = Play::new("up", Duration::from_secs(args.timeout));
+    play.variables = config.variables(&inventory.nodes())?;
+    let summary = ansible.run(&play, dirs, &cluster, interrupted)?;
     let record = json!({
         "cluster": inventory.cluster(),
         "kubeconfig": cluster.kubeconfig(),
@@ -71,6 +91,7 @@ pub fn run(
     writeln!(output, "{record}").map_err(UpError::Output)
 }
 
-fn rounded(seconds: f64) -> f64 {
+/// Seconds as records have them, to the millisecond.
+pub(crate) fn rounded(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }

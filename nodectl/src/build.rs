@@ -32,6 +32,7 @@ pub mod pause;
 pub mod progress;
 pub mod release;
 pub mod rootfs;
+pub mod single;
 pub mod source;
 pub mod store;
 pub mod supply;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::build::BuildArgs;
+use crate::build::single::ComponentArgs;
 use crate::doctor::DoctorArgs;
 use crate::load::LoadArgs;
 use crate::logs::LogsArgs;
@@ -47,6 +48,8 @@ pub struct NodesArgs {
 pub enum Verb {
     /// Build a node image; prints an image record
     Build(BuildArgs),
+    /// Build one component of a cluster, for `clusterctl swap`; prints a component record
+    Component(ComponentArgs),
     /// List images
     Images {
         /// Print image records, as `nodectl build` does

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clone;
 pub mod cluster;
 pub mod command;
+pub mod component;
 pub mod doctor;
 pub mod etc_hosts;
 pub mod exec;

@@ -140,5 +140,6 @@ fn has(leader: i32, images: &[Named]) -> bool {
 }
 
 fn import(leader: i32) -> Command {
-    exec::command(leader, CTR.into_iter().chain(["images", "import", "--snapshotter", "overlayfs", "-"]))
+    // --local: ctr itself writes the content, in 0.6 of the time that containerd takes to read the stream from ctr.
+    exec::command(leader, CTR.into_iter().chain(["images", "import", "--local", "--snapshotter", "overlayfs", "-"]))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::build::single::{self, ComponentError};
 use crate::cli::{Cli, Verb};
 use crate::cluster::Cluster;
 use crate::doctor::{self, DoctorError};
@@ -54,6 +55,9 @@ pub enum Error {
     /// `build`.
     #[error(transparent)]
     Build(#[from] build::Error),
+    /// `component`.
+    #[error(transparent)]
+    Component(#[from] ComponentError),
     /// `images`.
     #[error(transparent)]
     Images(#[from] images::Error),
@@ -105,6 +109,7 @@ pub fn run(cli: Cli, input: impl BufRead, output: impl Write) -> Result<(), Erro
     match cli.verb {
         Verb::Images { .. } | Verb::Ls(_) | Verb::Which { .. } | Verb::Doctor(_) => {}
         Verb::Build(args) => build::run(&args, dirs, output)?,
+        Verb::Component(args) => single::run(&args, dirs, output)?,
         Verb::Start(args) => start::run(&args, dirs, input, output, &interrupt::flag())?,
         Verb::Stop { nodes, timeout } => {
             let _lock = Cluster::lock(dirs, &nodes.cluster)?;

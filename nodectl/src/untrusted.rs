@@ -40,6 +40,35 @@ pub fn ssh_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D
     )))
 }
 
+/// The same, or nothing.
+///
+/// # Errors
+/// When it is something else.
+pub fn optional_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    ssh_file(deserializer).map(Some)
+}
+
+/// A version, a digest, an image's name and tag: one word, and no option.
+///
+/// # Errors
+/// When it is not one.
+pub fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:".contains(c);
+    if word.starts_with(|c: char| c.is_ascii_alphanumeric()) && word.chars().all(is_plain) && word.len() <= 512 {
+        return Ok(word);
+    }
+    Err(D::Error::custom(format_args!("{word:?} is not one word of letters, digits and /._-+@:")))
+}
+
+/// The same, or nothing.
+///
+/// # Errors
+/// When it is something else.
+pub fn optional_word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    word(deserializer).map(Some)
+}
+
 /// The absolute path of an image's directory, which becomes a part of mount options: overlayfs splits those at `,` and
 /// `:`, and takes `\` for an escape.
 ///

@@ -2,6 +2,7 @@
 
 pub mod ansible;
 pub mod binary;
+pub mod cluster;
 pub mod cni;
 pub mod fixture;
 pub mod generated;

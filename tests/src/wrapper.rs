@@ -9,6 +9,7 @@ pub fn command() -> Command {
     let up = Command::new("up").about("Install what the host lacks, build the node image, start nodes, make a cluster");
     let up = up.arg(option("nodes", "N", "How many nodes, the control plane among them [default: 3]"));
     let up = up.arg(option("kubernetes", "SOURCE", "Where Kubernetes comes from; see nodectl-build(1)"));
+    let up = up.arg(option("config", "FILE", "Settings of the cluster; see clusterctl-up(1)"));
     let up = up.arg(flag("retain", "Keep what was made when something fails, for a look")).arg(yes());
 
     let setup = Command::new("setup").about("Only install what the host lacks");

@@ -4,113 +4,47 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use serde_json::Value;
-use tests::{HostState, bin};
+use tests::HostState;
+use tests::cluster::{Cluster, ok, refused};
 
-const CLUSTER: &str = "e2e";
 /// A server on each node, and a Service in front.
 const WORKLOAD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/workload.yaml");
-
-/// The checkout.
-fn workspace() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
-/// The wrapper, which finds the binaries of this build first.
-fn wrapper(words: &[&str]) -> Command {
-    let path = std::env::var("PATH").expect("PATH");
-    let binaries = bin("clusterctl").parent().expect("a directory").to_owned();
-    let mut wrapper = Command::new(workspace().join("kubeadm-systemd"));
-    wrapper.args(words).env("KUBEADM_SYSTEMD_CLUSTER", CLUSTER).env("PATH", format!("{}:{path}", binaries.display()));
-    wrapper.stdin(Stdio::null());
-    wrapper
-}
-
-fn ok(command: &mut Command) -> String {
-    let output = command.stderr(Stdio::piped()).output().expect("it runs");
-    text(&format!("{command:?}"), &output)
-}
-
-fn text(what: &str, output: &Output) -> String {
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{what}: {}\n{out}\n{err}", output.status);
-    out.into_owned()
-}
-
-fn kubectl(words: &[&str]) -> String {
-    ok(&mut wrapper(&[&["kubectl"], words].concat()))
-}
-
-fn kubectl_json(words: &[&str]) -> Value {
-    serde_json::from_str(&kubectl(&[words, &["-o", "json"]].concat())).expect("JSON")
-}
-
-fn on_node(node: &str, script: &str) -> String {
-    let words = ["exec", "--cluster", CLUSTER, node, "--", "bash", "-euc", script];
-    ok(Command::new(bin("nodectl")).args(words).stdin(Stdio::null()))
-}
-
-fn in_pod(pod: &str, script: &str) -> String {
-    kubectl(&["exec", pod, "--", "bash", "-euc", script])
-}
 
 /// A request over HTTP in plain bash: neither nodes nor pods need more.
 fn get(host: &str) -> String {
     format!("exec 3<>/dev/tcp/{host}/8080; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3")
 }
 
-/// Takes the cluster of this name down, whatever happens.
-struct Down(&'static str);
-
-impl Drop for Down {
-    fn drop(&mut self) {
-        let _ = wrapper(&["down"]).env("KUBEADM_SYSTEMD_CLUSTER", self.0).output();
-    }
-}
-
-/// The last line of standard output of `up`: its record.
-fn up() -> Value {
-    let output = ok(&mut wrapper(&["up", "--nodes", "3"]));
-    serde_json::from_str(output.lines().last().expect("a record")).expect("JSON")
-}
-
 #[test]
 fn the_main_job() {
-    bin("cnispawn");
-    bin("nodectl");
-    bin("clusterctl");
-    // An image that is not there yet is not what is compared.
-    tests::node::image();
+    let cluster = Cluster::new("e2e");
     let host = HostState::capture(&[]);
-    {
-        let _down = Down(CLUSTER);
-        let record = up();
-        assert_eq!(record["cluster"], CLUSTER);
-        every_node_is_ready_and_every_system_pod_runs(&record);
-        the_token_is_in_no_log();
-        secrets_are_roots_alone();
-        kubectl(&["create", "-f", WORKLOAD]);
-        kubectl(&["wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s"]);
-        pods_reach_pods_on_other_nodes();
-        a_service_is_reached_from_a_node_and_from_a_pod_and_names_resolve();
-        logs_and_exec_work();
-        ansible_pings_all_nodes();
-        a_second_up_changes_nothing();
-        a_restarted_node_comes_back_with_its_routes();
-        the_cluster_is_taken_apart_and_made_again_of_the_same_nodes();
-        ok(&mut wrapper(&["down"]));
-    }
+    let record = cluster.up(3);
+    assert_eq!(record["cluster"], "e2e");
+    every_node_is_ready_and_every_system_pod_runs(&cluster, &record);
+    the_token_is_in_no_log(&cluster);
+    secrets_are_roots_alone(&cluster);
+    cluster.kubectl(&["create", "-f", WORKLOAD]);
+    cluster.kubectl(&["wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s"]);
+    pods_reach_pods_on_other_nodes(&cluster);
+    a_service_is_reached_from_a_node_and_from_a_pod_and_names_resolve(&cluster);
+    logs_and_exec_work(&cluster);
+    ansible_pings_all_nodes(&cluster);
+    assert_eq!(cluster.up(3)["changed"], 0, "a second up changes nothing");
+    a_restarted_node_comes_back_with_its_routes(&cluster);
+    the_cluster_is_taken_apart_and_made_again_of_the_same_nodes(&cluster);
+    ok(&mut cluster.wrapper(&["down"]));
     host.wait_unchanged();
 }
 
-fn every_node_is_ready_and_every_system_pod_runs(record: &Value) {
-    let nodes = kubectl_json(&["get", "nodes"]);
+fn every_node_is_ready_and_every_system_pod_runs(cluster: &Cluster, record: &serde_json::Value) {
+    let nodes = cluster.kubectl_json(&["get", "nodes"]);
     let nodes = nodes["items"].as_array().expect("nodes");
     assert_eq!(nodes.len(), 3);
     for node in nodes {
@@ -120,8 +54,8 @@ fn every_node_is_ready_and_every_system_pod_runs(record: &Value) {
         assert_eq!(ready["status"], "True", "{}", node["metadata"]["name"]);
     }
     // CoreDNS runs twice; `up` waits until it is available, which one of the two is enough for.
-    kubectl(&["-n", "kube-system", "wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s"]);
-    let pods = kubectl_json(&["-n", "kube-system", "get", "pods"]);
+    cluster.kubectl(&["-n", "kube-system", "wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s"]);
+    let pods = cluster.kubectl_json(&["-n", "kube-system", "get", "pods"]);
     let pods = pods["items"].as_array().expect("pods");
     // etcd, three of the control plane, two of CoreDNS, a kube-proxy on each node.
     assert_eq!(pods.len(), 4 + 2 + 3);
@@ -131,46 +65,46 @@ fn every_node_is_ready_and_every_system_pod_runs(record: &Value) {
 }
 
 /// Neither on this host nor in the nodes' journals, where Ansible's modules log what they are called with.
-fn the_token_is_in_no_log() {
-    let dir = Path::new("/var/lib/kubeadm-systemd/clusters").join(CLUSTER);
+fn the_token_is_in_no_log(cluster: &Cluster) {
+    let dir = cluster.dir();
     let token = std::fs::read_to_string(dir.join("bootstrap-token")).expect("a token");
     // The latter part is the secret (bootstrap-tokens: 6 and 16 characters).
     let secret = &token.trim()[6..22];
     let log = std::fs::read_to_string(dir.join("log/up.log")).expect("a log");
     assert!(log.contains("Initialise the control plane") && !log.contains(secret), "up.log");
     for node in ["node1", "node2", "node3"] {
-        let journal = on_node(node, "journalctl --output cat");
+        let journal = cluster.on_node(node, "journalctl --output cat");
         assert!(journal.contains("kubelet") && !journal.contains(secret), "the journal of {node}");
     }
 }
 
 /// Whoever is not root can neither enter where they are nor read one in a command line.
-fn secrets_are_roots_alone() {
+fn secrets_are_roots_alone(cluster: &Cluster) {
     let state = Path::new("/var/lib/kubeadm-systemd");
     let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o7777;
     for dir in ["cache", "clusters", "images", "cnispawn", "cni"] {
         assert_eq!(mode(&state.join(dir)), 0o700, "{dir}");
     }
-    let cluster = state.join("clusters").join(CLUSTER);
+    let dir = cluster.dir();
     for file in ["bootstrap-token", "kubeconfig", "inventory.yml", "log/up.log", "ssh/id_ed25519"] {
-        assert_eq!(mode(&cluster.join(file)), 0o600, "{file}");
+        assert_eq!(mode(&dir.join(file)), 0o600, "{file}");
     }
-    let pki = cluster.join("nodes/node1/upper/etc/kubernetes");
+    let pki = dir.join("nodes/node1/upper/etc/kubernetes");
     for file in ["admin.conf", "super-admin.conf", "pki/ca.key", "pki/sa.key", "kubeadm-systemd/init.yaml"] {
         assert_eq!(mode(&pki.join(file)), 0o600, "{file}");
     }
-    let token = std::fs::read_to_string(cluster.join("bootstrap-token")).expect("a token");
+    let token = std::fs::read_to_string(dir.join("bootstrap-token")).expect("a token");
     assert_eq!(tests::fixture::processes(&[&token.trim()[6..22]]), Vec::<i32>::new(), "in a command line");
 }
 
-fn pods_reach_pods_on_other_nodes() {
-    let pods = kubectl_json(&["get", "pods", "-l", "app=web"]);
+fn pods_reach_pods_on_other_nodes(cluster: &Cluster) {
+    let pods = cluster.kubectl_json(&["get", "pods", "-l", "app=web"]);
     let pods: Vec<_> = pods["items"].as_array().expect("pods").iter().collect();
     assert_eq!(pods.len(), 3);
     for from in &pods {
         for to in &pods {
             let address = to["status"]["podIP"].as_str().expect("an address");
-            let answer = in_pod(from["metadata"]["name"].as_str().expect("a name"), &get(address));
+            let answer = cluster.in_pod(from["metadata"]["name"].as_str().expect("a name"), &get(address));
             let name = to["metadata"]["name"].as_str().expect("a name");
             assert!(answer.contains(name), "{name} at {address} answered {answer:?}");
         }
@@ -179,52 +113,49 @@ fn pods_reach_pods_on_other_nodes() {
     assert_eq!(on.len(), 3, "one on each node");
 }
 
-fn a_service_is_reached_from_a_node_and_from_a_pod_and_names_resolve() {
-    let service = kubectl_json(&["get", "service", "web"]);
+fn a_service_is_reached_from_a_node_and_from_a_pod_and_names_resolve(cluster: &Cluster) {
+    let service = cluster.kubectl_json(&["get", "service", "web"]);
     let address = service["spec"]["clusterIP"].as_str().expect("an address");
-    assert!(on_node("node2", &get(address)).contains("200 OK"), "from a node");
-    assert!(in_pod("web-1", &get(address)).contains("200 OK"), "from a pod");
-    assert!(in_pod("web-1", &get("web.default.svc.cluster.local")).contains("200 OK"), "by its name");
-    let kubernetes = in_pod("web-2", "getent hosts kubernetes.default.svc.cluster.local");
+    assert!(cluster.on_node("node2", &get(address)).contains("200 OK"), "from a node");
+    assert!(cluster.in_pod("web-1", &get(address)).contains("200 OK"), "from a pod");
+    assert!(cluster.in_pod("web-1", &get("web.default.svc.cluster.local")).contains("200 OK"), "by its name");
+    let kubernetes = cluster.in_pod("web-2", "getent hosts kubernetes.default.svc.cluster.local");
     assert!(kubernetes.starts_with("10.96.0.1"), "{kubernetes}");
 }
 
-fn logs_and_exec_work() {
-    assert!(kubectl(&["logs", "web-1"]).contains("served"));
-    assert_eq!(kubectl(&["exec", "web-3", "--", "cat", "/etc/hostname"]).trim(), "web-3");
+fn logs_and_exec_work(cluster: &Cluster) {
+    assert!(cluster.kubectl(&["logs", "web-1"]).contains("served"));
+    assert_eq!(cluster.kubectl(&["exec", "web-3", "--", "cat", "/etc/hostname"]).trim(), "web-3");
 }
 
-fn ansible_pings_all_nodes() {
-    let inventory = Path::new("/var/lib/kubeadm-systemd/clusters").join(CLUSTER).join("inventory.yml");
+fn ansible_pings_all_nodes(cluster: &Cluster) {
     let mut ping = Command::new(tests::ansible::program("ansible"));
-    ping.arg("-i").arg(inventory).args(["all", "-m", "ansible.builtin.ping"]).stdin(Stdio::null());
+    ping.arg("-i")
+        .arg(cluster.dir().join("inventory.yml"))
+        .args(["all", "-m", "ansible.builtin.ping"])
+        .stdin(Stdio::null());
     assert_eq!(ok(&mut ping).matches("SUCCESS").count(), 3);
 }
 
-fn a_second_up_changes_nothing() {
-    assert_eq!(up()["changed"], 0);
-}
-
-fn the_cluster_is_taken_apart_and_made_again_of_the_same_nodes() {
-    ok(Command::new(bin("clusterctl")).args(["down", "--cluster", CLUSTER]).stdin(Stdio::null()));
-    assert_eq!(on_node("node1", "ls -A /etc/kubernetes/manifests /var/lib/etcd | grep -c yaml || true").trim(), "0");
-    let tables = on_node("node1", "nft list tables");
+fn the_cluster_is_taken_apart_and_made_again_of_the_same_nodes(cluster: &Cluster) {
+    ok(&mut cluster.clusterctl(&["down"]));
+    assert_eq!(
+        cluster.on_node("node1", "ls -A /etc/kubernetes/manifests /var/lib/etcd | grep -c yaml || true").trim(),
+        "0"
+    );
+    let tables = cluster.on_node("node1", "nft list tables");
     assert!(!tables.contains("kube-proxy") && !tables.contains("pod-network"), "{tables}");
-    let refused = wrapper(&["kubectl", "get", "nodes"]).output().expect("it runs");
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("has no kubeconfig"), "{refused:?}");
-    assert_eq!(up()["nodes"].as_array().map(Vec::len), Some(3));
+    let said = refused(&mut cluster.wrapper(&["kubectl", "get", "nodes"]));
+    assert!(said.contains("has no kubeconfig"), "{said}");
+    assert_eq!(cluster.up(3)["nodes"].as_array().map(Vec::len), Some(3));
 }
 
 #[test]
 fn an_interrupted_up_leaves_nothing() {
-    bin("cnispawn");
-    bin("nodectl");
-    bin("clusterctl");
-    tests::node::image();
+    let cluster = Cluster::new("interrupted");
     let host = HostState::capture(&[]);
-    let _down = Down("interrupted");
-    let mut up = wrapper(&["up", "--nodes", "2"]);
-    up.env("KUBEADM_SYSTEMD_CLUSTER", "interrupted").stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+    let mut up = cluster.wrapper(&["up", "--nodes", "2"]);
+    up.stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
     let mut child = up.spawn().expect("it runs");
     let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
     // Both nodes are up, and kubeadm is at work.
@@ -235,21 +166,20 @@ fn an_interrupted_up_leaves_nothing() {
     assert!(!status.success(), "{rest:?}");
     assert!(rest.iter().any(|line| line.contains("interrupted")), "{rest:?}");
     host.wait_unchanged();
-    assert!(!Path::new("/var/lib/kubeadm-systemd/clusters/interrupted").exists());
+    assert!(!cluster.dir().exists());
 }
 
-fn a_restarted_node_comes_back_with_its_routes() {
-    ok(Command::new(bin("nodectl")).args(["stop", "--cluster", CLUSTER, "node3"]));
-    let mut start = Command::new(bin("nodectl"));
-    ok(start.args(["start", "--cluster", CLUSTER, "--image", "default", "node3"]).stdin(Stdio::null()));
-    kubectl(&["wait", "--for=condition=Ready", "node", "--all", "--timeout=120s"]);
+fn a_restarted_node_comes_back_with_its_routes(cluster: &Cluster) {
+    ok(&mut cluster.nodectl(&["stop", "node3"]));
+    ok(&mut cluster.nodectl(&["start", "--image", "default", "node3"]));
+    cluster.kubectl(&["wait", "--for=condition=Ready", "node", "--all", "--timeout=120s"]);
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {
-        let pod = kubectl_json(&["get", "pod", "web-3"]);
+        let pod = cluster.kubectl_json(&["get", "pod", "web-3"]);
         let address = pod["status"]["podIP"].as_str().unwrap_or("192.0.2.1").to_owned();
         let script = format!("timeout 5 bash -euc {}", shell_words::quote(&get(&address)));
         let words = ["kubectl", "exec", "web-1", "--", "bash", "-euc", &script];
-        let output = wrapper(&words).output().expect("kubectl runs");
+        let output = cluster.wrapper(&words).output().expect("kubectl runs");
         if String::from_utf8_lossy(&output.stdout).contains("web-3") {
             return;
         }

@@ -36,6 +36,13 @@ impl Component {
         }
     }
 
+    /// One of its programs alone.
+    pub fn only(mut self, name: &'static str) -> Self {
+        self.programs.retain(|(program, _)| *program == name);
+        self.name = name;
+        self
+    }
+
     /// etcd's server and client.
     pub fn etcd(version: &str) -> Self {
         let module = |name| (format!("go.etcd.io/etcd/{name}/v3"), version.to_owned());
@@ -58,15 +65,15 @@ impl Component {
     }
 
     /// containerd, its shim and its client.
-    pub fn containerd() -> Self {
+    pub fn containerd(version: &str) -> Self {
         let module = "github.com/containerd/containerd/v2";
         Component {
             name: "containerd",
-            modules: vec![(module.to_owned(), CONTAINERD.to_owned())],
+            modules: vec![(module.to_owned(), version.to_owned())],
             programs: super::CONTAINERD_PROGRAMS.map(|name| (name, format!("{module}/cmd/{name}"))).into(),
             // Snapshotters that a node does not use, and that want C libraries.
             tags: "no_btrfs,no_zfs",
-            variables: vec![format!("{module}/version.Version={CONTAINERD}")],
+            variables: vec![format!("{module}/version.Version={version}")],
         }
     }
 
@@ -132,6 +139,13 @@ mod tests {
         assert_eq!(key, kubernetes("v1.37.2").key("go version go1.26.8"));
         assert_ne!(key, kubernetes("v1.37.3").key("go version go1.26.8"));
         assert_ne!(key, kubernetes("v1.37.2").key("go version go1.26.9"));
+    }
+
+    #[test]
+    fn one_program_is_a_build_of_its_own() {
+        let one = kubernetes("v1.37.2").only("kubelet");
+        assert_eq!(one.programs, [("kubelet", "k8s.io/kubernetes/cmd/kubelet".to_owned())]);
+        assert_ne!(one.key("go"), kubernetes("v1.37.2").key("go"));
     }
 
     #[test]

@@ -103,6 +103,11 @@ impl Toolchain {
         &self.version
     }
 
+    /// Whether [`Toolchain::build`] has nothing to do.
+    pub fn has(&self, cx: &Context, component: &Component) -> bool {
+        cx.cached("bin", &format!("{}/{}", component.name, component.key(&self.version))).is_dir()
+    }
+
     /// The directory with the programs of `component`, and the key of that build; built unless it is there.
     ///
     /// # Errors

@@ -99,6 +99,24 @@ pub fn programs(cx: &Context, mirrors: &Mirrors, version: &Version) -> Result<Pr
     Ok(programs)
 }
 
+/// Fetch one of Kubernetes' programs, unless it is there: those of images are published beside them.
+///
+/// # Errors
+/// When it cannot be fetched, or is not what its digest says.
+pub fn program(
+    cx: &Context,
+    mirrors: &Mirrors,
+    version: &Version,
+    name: &'static str,
+) -> Result<Programs, ReleaseError> {
+    let mut programs = Programs::new();
+    let url = format!("{}/{version}/bin/linux/{}/{name}", mirrors.release_url, arch());
+    fetch(cx, &mut programs, &format!("{name} {version}"), &url, [name], |dir, stage| {
+        Ok(Client::default().verified(stage, &url, &format!("{url}.sha256"), &dir.join(name))?)
+    })?;
+    Ok(programs)
+}
+
 /// Fetch one component to a directory of its own in the cache, whole or not at all.
 fn fetch<const N: usize>(
     cx: &Context,

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::archives::{self, ArchivesError};
 use super::base::Base;
 use super::checkout::{Checkout, CheckoutError};
-use super::component::{Component, KUBERNETES};
+use super::component::{CONTAINERD, Component, KUBERNETES};
 use super::go::{GoError, Toolchain};
 use super::pause::{self, PauseError};
 use super::release::{self, ReleaseError};
@@ -108,7 +108,7 @@ fn assemble(
     add(&mut programs, ["etcd", "etcdctl"], &dir, &key);
     let (dir, key) = go.build(cx, &Component::coredns(&wanted::find(&wanted, "coredns")?.tag))?;
     add(&mut programs, ["coredns"], &dir, &key);
-    let (dir, key) = go.build(cx, &Component::containerd())?;
+    let (dir, key) = go.build(cx, &Component::containerd(CONTAINERD))?;
     add(&mut programs, CONTAINERD_PROGRAMS, &dir, &key);
     let (dir, key) = go.build(cx, &Component::cni_plugins())?;
     add(&mut programs, CNI_PROGRAMS.map(|(_, name)| name), &dir, &key);

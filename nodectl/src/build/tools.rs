@@ -42,12 +42,16 @@ fn needed(source: &Source) -> Vec<Tool> {
     let mut tools = vec![("cp", "coreutils"), ("chroot", "coreutils"), ("unshare", "util-linux")];
     tools.push(("mmdebstrap", "mmdebstrap"));
     tools.push((KEYRING, "debian-archive-keyring"));
-    match source {
-        Source::Release(_) => {}
-        Source::Auto(_) | Source::Go(_) => tools.extend([("go", "golang-go"), ("cc", "gcc")]),
-        Source::Dir(_) => tools.extend([("go", "golang-go"), ("cc", "gcc"), ("git", "git")]),
-    }
+    tools.extend(compiler(source));
     tools
+}
+
+fn compiler(source: &Source) -> &'static [Tool] {
+    match source {
+        Source::Release(_) => &[],
+        Source::Auto(_) | Source::Go(_) => &[("go", "golang-go"), ("cc", "gcc")],
+        Source::Dir(_) => &[("go", "golang-go"), ("cc", "gcc"), ("git", "git")],
+    }
 }
 
 /// Find all that a build from `source` runs.
@@ -55,7 +59,19 @@ fn needed(source: &Source) -> Vec<Tool> {
 /// # Errors
 /// When something is missing: everything that is.
 pub fn check(source: &Source) -> Result<(), ToolsError> {
-    missing(&needed(source), |tool| if tool == KEYRING { Path::new(tool).exists() } else { which::which(tool).is_ok() })
+    missing(&needed(source), is_there)
+}
+
+/// Find what compiles `source`.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_compiler(source: &Source) -> Result<(), ToolsError> {
+    missing(compiler(source), is_there)
+}
+
+fn is_there(tool: &str) -> bool {
+    if tool == KEYRING { Path::new(tool).exists() } else { which::which(tool).is_ok() }
 }
 
 fn missing(tools: &[Tool], is_there: impl Fn(&str) -> bool) -> Result<(), ToolsError> {

@@ -1,0 +1,168 @@
+#!/usr/bin/python3
+"""Have a DaemonSet or a Deployment of kubeadm's run another image, and take it back when that is not well."""
+
+from __future__ import annotations
+
+import json
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.component import Problem, kubectl, last_lines, wait
+
+DOCUMENTATION = """
+module: swap_workload
+short_description: Run another image in a DaemonSet or a Deployment of kube-system
+description:
+  - Sets the image of the container, of all its pods at once, and waits until they are ready.
+  - Otherwise sets the image that was there. The nodes must have the image.
+options:
+  component:
+    description: The name of the object and of the container.
+    type: str
+    required: true
+  kind:
+    description: What it is.
+    type: str
+    choices: [daemonset, deployment]
+    required: true
+  state:
+    description: V(new) runs O(image), V(original) what kubeadm has put there.
+    type: str
+    choices: [new, original]
+    default: new
+  image:
+    description: The image's name and tag.
+    type: str
+  timeout:
+    description: Seconds that it may take to be well.
+    type: int
+    default: 60
+author: kubeadm-systemd
+"""
+
+EXAMPLES = """
+- name: Run another kube-proxy
+  swap_workload:
+    component: kube-proxy
+    kind: daemonset
+    image: registry.k8s.io/kube-proxy:v1.37.2-dirty-0123456789ab
+"""
+
+RETURN = ""
+
+# Where the image is put down that kubeadm has put there.
+ORIGINAL = "kubeadm-systemd/original-image"
+
+# How each kind replaces all pods at once, and how it counts those that are ready.
+STRATEGY = {"daemonset": "updateStrategy", "deployment": "strategy"}
+COUNTS = {
+    "daemonset": ("desiredNumberScheduled", "updatedNumberScheduled", "numberAvailable"),
+    "deployment": ("replicas", "updatedReplicas", "availableReplicas"),
+}
+
+
+class Workload:
+    """A workload of kubeadm's."""
+
+    def __init__(self, name, kind, timeout):
+        self.name = name
+        self.kind = kind
+        self.timeout = timeout
+
+    def get(self):
+        """What the API server has of it."""
+        return json.loads(self.kubectl("get", self.kind, self.name, "--output=json"))
+
+    def swap(self, image):
+        """Run another image. Returns whether it was another one."""
+        before = self.get()
+        old = self.image(before)
+        if old == image:
+            return False
+        original = before["metadata"].get("annotations", {}).get(ORIGINAL, old)
+        try:
+            self.switch(before, image, original)
+        except Problem as problem:
+            self.switch(before, old, None if original == old else original)
+            raise Problem(f"{problem}\n{self.name} is back at {old}") from None
+        return True
+
+    def back(self):
+        """Run what kubeadm has put there. Returns whether it was something else."""
+        now = self.get()
+        original = now["metadata"].get("annotations", {}).get(ORIGINAL)
+        if not original:
+            return False
+        self.switch(now, original, None)
+        return True
+
+    def switch(self, before, image, original):
+        """Set the image of all pods at once, and wait until they are ready."""
+        field = STRATEGY[self.kind]
+        usual = {each: before["spec"].get(each) for each in (field, "minReadySeconds")}
+        template = {"spec": {"containers": [{"name": self.name, "image": image}]}}
+        at_once = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "100%", "maxSurge": 0}}
+        annotations = {"annotations": {ORIGINAL: original}}
+        # A pod without a readiness probe is ready as soon as it runs, and if it ends in the next moment.
+        spec = {field: at_once, "template": template, "minReadySeconds": 2}
+        self.patch("strategic", {"metadata": annotations, "spec": spec})
+        try:
+            wait(self.timeout, lambda: self.is_done(image), f"{self.name} is not ready")
+        finally:
+            self.patch("merge", {"spec": usual})
+
+    def is_done(self, image):
+        """Tell whether all pods are new and ready."""
+        now = self.get()
+        status = now.get("status", {})
+        for pod in self.pods(now):
+            for container in pod["status"].get("containerStatuses", []):
+                of_it = container["name"] == self.name and pod["spec"]["containers"][0]["image"] == image
+                if of_it and (container["restartCount"] > 0 or "terminated" in container["state"]):
+                    name = pod["metadata"]["name"]
+                    said = self.kubectl("logs", name, f"--container={self.name}", "--tail=20")
+                    raise Problem(f"{name} has ended right after its start; its log:\n{last_lines(said)}")
+        wanted, updated, available = (status.get(count, 0) for count in COUNTS[self.kind])
+        is_observed = status.get("observedGeneration") == now["metadata"]["generation"]
+        return is_observed and self.image(now) == image and wanted == updated == available > 0
+
+    def pods(self, of):
+        """Its pods."""
+        labels = ",".join(f"{name}={value}" for name, value in of["spec"]["selector"]["matchLabels"].items())
+        return json.loads(self.kubectl("get", "pods", f"--selector={labels}", "--output=json"))["items"]
+
+    def image(self, of):
+        """The image of its container."""
+        containers = of["spec"]["template"]["spec"]["containers"]
+        return next(each["image"] for each in containers if each["name"] == self.name)
+
+    def patch(self, how, patch):
+        """Change it."""
+        self.kubectl("patch", self.kind, self.name, f"--type={how}", f"--patch={json.dumps(patch)}")
+
+    def kubectl(self, *words):
+        """Ask the API server, in the namespace of what kubeadm makes."""
+        return kubectl("--namespace=kube-system", *words)
+
+
+def main():
+    """Swap."""
+    argument_spec = {
+        "component": {"type": "str", "required": True},
+        "kind": {"type": "str", "choices": ["daemonset", "deployment"], "required": True},
+        "state": {"type": "str", "choices": ["new", "original"], "default": "new"},
+        "image": {"type": "str"},
+        "timeout": {"type": "int", "default": 60},
+    }
+    module = AnsibleModule(argument_spec=argument_spec, required_if=[("state", "new", ("image",))])
+    params = module.params
+    try:
+        workload = Workload(params["component"], params["kind"], params["timeout"])
+        changed = workload.swap(params["image"]) if params["state"] == "new" else workload.back()
+        module.exit_json(changed=changed)
+    except Problem as problem:
+        # What it was before is what it is now.
+        module.fail_json(msg=str(problem))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+//! A cluster of a test, by the commands that users run; taken down when this is dropped.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::bin;
+
+/// A cluster in the machine's own state directory.
+pub struct Cluster {
+    name: &'static str,
+}
+
+impl Cluster {
+    /// A cluster that is not there yet. The binaries and the node image are, when this returns.
+    ///
+    /// # Panics
+    /// When one of them cannot be built.
+    pub fn new(name: &'static str) -> Self {
+        for binary in ["cnispawn", "nodectl", "clusterctl"] {
+            bin(binary);
+        }
+        crate::node::image();
+        Cluster { name }
+    }
+
+    /// The wrapper, which finds the binaries of this build first.
+    ///
+    /// # Panics
+    /// When there is no PATH.
+    pub fn wrapper(&self, words: &[&str]) -> Command {
+        let path = std::env::var("PATH").expect("PATH");
+        let binaries = bin("clusterctl").parent().expect("a directory").to_owned();
+        let mut wrapper = self.command(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../kubeadm-systemd"), words);
+        wrapper.env("PATH", format!("{}:{path}", binaries.display()));
+        wrapper
+    }
+
+    /// nodectl, for this cluster.
+    pub fn nodectl(&self, words: &[&str]) -> Command {
+        self.command(&bin("nodectl"), words)
+    }
+
+    /// clusterctl, for this cluster.
+    pub fn clusterctl(&self, words: &[&str]) -> Command {
+        self.command(&bin("clusterctl"), words)
+    }
+
+    fn command(&self, program: &Path, words: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(words).env("KUBEADM_SYSTEMD_CLUSTER", self.name).stdin(Stdio::null());
+        command
+    }
+
+    /// Make it, of this many nodes, and return its record: the last line of standard output.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn up(&self, nodes: u32) -> Value {
+        self.up_with(nodes, &[])
+    }
+
+    /// The same with more options.
+    ///
+    /// # Panics
+    /// As [`Cluster::up`].
+    pub fn up_with(&self, nodes: u32, options: &[&str]) -> Value {
+        let output = ok(&mut self.wrapper(&[&["up", "--nodes", &nodes.to_string()], options].concat()));
+        serde_json::from_str(output.lines().last().expect("a record")).expect("JSON")
+    }
+
+    /// What its kubectl prints.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn kubectl(&self, words: &[&str]) -> String {
+        ok(&mut self.wrapper(&[&["kubectl"], words].concat()))
+    }
+
+    /// The same as JSON.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn kubectl_json(&self, words: &[&str]) -> Value {
+        serde_json::from_str(&self.kubectl(&[words, &["-o", "json"]].concat())).expect("JSON")
+    }
+
+    /// What a script prints on a node.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn on_node(&self, node: &str, script: &str) -> String {
+        ok(&mut self.nodectl(&["exec", node, "--", "bash", "-euc", script]))
+    }
+
+    /// What a script prints in a pod.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn in_pod(&self, pod: &str, script: &str) -> String {
+        self.kubectl(&["exec", pod, "--", "bash", "-euc", script])
+    }
+
+    /// Where the state directory keeps it.
+    pub fn dir(&self) -> PathBuf {
+        Path::new("/var/lib/kubeadm-systemd/clusters").join(self.name)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let _ = self.wrapper(&["down"]).output();
+    }
+}
+
+/// Run a command that must succeed, and return what it prints.
+///
+/// # Panics
+/// When it fails, with all that it has printed.
+pub fn ok(command: &mut Command) -> String {
+    let output = command.stderr(Stdio::piped()).output().expect("it runs");
+    let (status, said) = (output.status, String::from_utf8_lossy(&output.stderr).into_owned());
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(status.success(), "{command:?}: {status}\n{printed}\n{said}");
+    printed
+}
+
+/// Run a command that must fail, and return what it says.
+///
+/// # Panics
+/// When it succeeds.
+pub fn refused(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = command.stderr(Stdio::piped()).output().expect("it runs");
+    let said = String::from_utf8_lossy(&stderr).into_owned();
+    assert!(!status.success(), "{command:?}: {status}\n{}\n{said}", String::from_utf8_lossy(&stdout));
+    said
+}
