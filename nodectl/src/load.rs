@@ -69,7 +69,7 @@ pub fn run(args: &LoadArgs, dirs: &StateDirs, nodes: &[Node], mut output: impl W
     let started = Instant::now();
     command::find("nsenter", "util-linux")?;
     let leaders = nodes.iter().map(|node| exec::leader(dirs, node)).collect::<Result<Vec<_>, _>>()?;
-    let mut input = open(&args.archive)?;
+    let (mut input, is_plain) = open(&args.archive)?;
     let of_archive = |source| LoadError::Archive { archive: args.archive.clone(), source };
     // A pipe can be read only once: what is in it is known when it has gone by.
     let ahead = match &mut input {
@@ -83,8 +83,12 @@ pub fn run(args: &LoadArgs, dirs: &StateDirs, nodes: &[Node], mut output: impl W
         Some(images) => leaders.iter().map(|&leader| !has(leader, images)).collect(),
         None => vec![true; nodes.len()],
     };
-    let commands: Vec<_> =
-        leaders.iter().zip(&wanting).filter(|(_, wants)| **wants).map(|(&leader, _)| import(leader)).collect();
+    let commands: Vec<_> = leaders
+        .iter()
+        .zip(&wanting)
+        .filter(|(_, wants)| **wants)
+        .map(|(&leader, _)| import(leader, is_plain))
+        .collect();
     let (images, results) = if commands.is_empty() {
         (ahead.unwrap_or_default(), Vec::new())
     } else {
@@ -109,24 +113,38 @@ pub fn run(args: &LoadArgs, dirs: &StateDirs, nodes: &[Node], mut output: impl W
 enum Input {
     /// Can be read twice.
     File(File),
-    /// Cannot.
-    Pipe(File),
+    /// Cannot: it begins with what was read of it already.
+    Pipe(io::Chain<io::Cursor<Vec<u8>>, File>),
 }
 
 impl Read for Input {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let (Input::File(file) | Input::Pipe(file)) = self;
-        file.read(buffer)
+        match self {
+            Input::File(file) => file.read(buffer),
+            Input::Pipe(rest) => rest.read(buffer),
+        }
     }
 }
 
-fn open(path: &Path) -> Result<Input, FileError> {
+/// Open the archive, and tell whether it is a plain tar file, not a compressed one.
+fn open(path: &Path) -> Result<(Input, bool), FileError> {
     // Its own file, not io::stdin(): that reads ahead.
     let path = if path == Path::new("-") { Path::new("/dev/stdin") } else { path };
-    let file = File::open(path).map_err(FileError::of("open", path))?;
+    let mut file = File::open(path).map_err(FileError::of("open", path))?;
     let is_file = file.metadata().map_err(FileError::of("read", path))?.is_file();
-    Ok(if is_file { Input::File(file) } else { Input::Pipe(file) })
+    let mut begin = Vec::new();
+    (&file).take(TAR_BLOCK).read_to_end(&mut begin).map_err(FileError::of("read", path))?;
+    let is_plain = begin.get(TAR_MAGIC).is_some_and(|magic| magic == b"ustar");
+    if is_file {
+        file.rewind().map_err(FileError::of("read", path))?;
+        return Ok((Input::File(file), is_plain));
+    }
+    Ok((Input::Pipe(io::Cursor::new(begin).chain(file)), is_plain))
 }
+
+/// A header of a tar file, and where in it the magic is (POSIX.1-2017, pax, ustar Interchange Format).
+const TAR_BLOCK: u64 = 512;
+const TAR_MAGIC: std::ops::Range<usize> = 257..262;
 
 /// The namespace in which containerd's CRI plugin looks.
 const CTR: [&str; 3] = ["ctr", "--namespace", "k8s.io"];
@@ -139,7 +157,10 @@ fn has(leader: i32, images: &[Named]) -> bool {
     !images.is_empty() && images.iter().all(|image| archive::is_in(image, &table))
 }
 
-fn import(leader: i32) -> Command {
-    // --local: ctr itself writes the content, in 0.6 of the time that containerd takes to read the stream from ctr.
-    exec::command(leader, CTR.into_iter().chain(["images", "import", "--local", "--snapshotter", "overlayfs", "-"]))
+fn import(leader: i32, is_plain: bool) -> Command {
+    // --local: ctr itself writes the content, in 0.6 of the time that containerd takes to read the stream from ctr. But
+    // only containerd decompresses.
+    let local: &[&str] = if is_plain { &["--local"] } else { &[] };
+    let words = CTR.iter().chain(&["images", "import"]).chain(local).chain(&["--snapshotter", "overlayfs", "-"]);
+    exec::command(leader, words)
 }
