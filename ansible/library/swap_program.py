@@ -10,7 +10,18 @@ import time
 from datetime import datetime, timezone
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.component import Problem, Processes, is_well, last_lines, run, sha256, succeeds, wait
+from ansible.module_utils.component import (
+    Late,
+    Problem,
+    Processes,
+    answer,
+    is_well,
+    last_lines,
+    run,
+    sha256,
+    succeeds,
+    wait,
+)
 
 DOCUMENTATION = """
 module: swap_program
@@ -131,9 +142,7 @@ class Program:
 
         try:
             wait(self.timeout, is_done, f"{self.name} is not well")
-        except Problem as problem:
-            if "its log" in str(problem):
-                raise
+        except Late as problem:
             raise Problem(f"{problem}; its log:\n{log(unit, started)}") from None
 
     def is_well(self, started, version):
@@ -171,8 +180,16 @@ def log(unit, since):
     return last_lines(run("journalctl", f"--unit={unit}", f"--since=@{since:.0f}", "--output=cat"))
 
 
+def act(params):
+    """Swap. Returns whether it was something else."""
+    program = Program(params["component"], params["timeout"])
+    if params["state"] == "new":
+        return program.swap(params["program"], params["sha256"], params["version"])
+    return program.back(params["state"])
+
+
 def main():
-    """Swap."""
+    """Take what Ansible passes."""
     argument_spec = {
         "component": {"type": "str", "required": True},
         "state": {"type": "str", "choices": ["new", "previous", "original"], "default": "new"},
@@ -182,17 +199,7 @@ def main():
         "timeout": {"type": "int", "default": 60},
     }
     module = AnsibleModule(argument_spec=argument_spec, required_if=[("state", "new", ("program", "sha256"))])
-    params = module.params
-    try:
-        program = Program(params["component"], params["timeout"])
-        if params["state"] == "new":
-            changed = program.swap(params["program"], params["sha256"], params["version"])
-        else:
-            changed = program.back(params["state"])
-        module.exit_json(changed=changed)
-    except Problem as problem:
-        # What it was before is what it is now.
-        module.fail_json(msg=str(problem))
+    answer(module, act)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import tempfile
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.component import Problem, Processes, is_well, kubectl, last_lines, run, succeeds, wait
+from ansible.module_utils.component import Problem, Processes, answer, is_well, kubectl, last_lines, run, succeeds, wait
 
 DOCUMENTATION = """
 module: swap_static_pod
@@ -152,8 +152,8 @@ class StaticPod:
             if logs != set(self.logs()):
                 raise
             raise Problem(f"{problem}\n{kubelet_says(self.name, started)}") from None
-        # The API server shows the static pod as it was when it was made. kubelet makes it anew when it is gone: at once,
-        # or within the ten seconds of its next look. It is not waited for.
+        # The API server shows the static pod as it was when it was made. kubelet makes it anew when it is gone: at
+        # once, or within the ten seconds of its next look. It is not waited for.
         pod = f"{self.name}-{os.uname().nodename}"
         words = ("--namespace=kube-system", "delete", "pod", pod, "--ignore-not-found", "--grace-period=0", "--force")
         # What was swapped may be what answers this.
@@ -248,8 +248,16 @@ def write(path, content):
     os.rename(temporary, path)
 
 
+def act(params):
+    """Swap. Returns whether it was something else."""
+    pod = StaticPod(params["component"], params["timeout"])
+    if params["state"] == "new":
+        return pod.swap(params["image"], params["sha256"])
+    return pod.back(params["state"])
+
+
 def main():
-    """Swap."""
+    """Take what Ansible passes."""
     argument_spec = {
         "component": {"type": "str", "required": True},
         "state": {"type": "str", "choices": ["new", "previous", "original"], "default": "new"},
@@ -258,17 +266,7 @@ def main():
         "timeout": {"type": "int", "default": 60},
     }
     module = AnsibleModule(argument_spec=argument_spec, required_if=[("state", "new", ("image", "sha256"))])
-    params = module.params
-    try:
-        pod = StaticPod(params["component"], params["timeout"])
-        if params["state"] == "new":
-            changed = pod.swap(params["image"], params["sha256"])
-        else:
-            changed = pod.back(params["state"])
-        module.exit_json(changed=changed)
-    except Problem as problem:
-        # What it was before is what it is now.
-        module.fail_json(msg=str(problem))
+    answer(module, act)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.component import Problem, kubectl, last_lines, wait
+from ansible.module_utils.component import Problem, answer, kubectl, last_lines, wait
 
 DOCUMENTATION = """
 module: swap_workload
@@ -144,8 +144,14 @@ class Workload:
         return kubectl("--namespace=kube-system", *words)
 
 
+def act(params):
+    """Swap. Returns whether it was something else."""
+    workload = Workload(params["component"], params["kind"], params["timeout"])
+    return workload.swap(params["image"]) if params["state"] == "new" else workload.back()
+
+
 def main():
-    """Swap."""
+    """Take what Ansible passes."""
     argument_spec = {
         "component": {"type": "str", "required": True},
         "kind": {"type": "str", "choices": ["daemonset", "deployment"], "required": True},
@@ -154,14 +160,7 @@ def main():
         "timeout": {"type": "int", "default": 60},
     }
     module = AnsibleModule(argument_spec=argument_spec, required_if=[("state", "new", ("image",))])
-    params = module.params
-    try:
-        workload = Workload(params["component"], params["kind"], params["timeout"])
-        changed = workload.swap(params["image"]) if params["state"] == "new" else workload.back()
-        module.exit_json(changed=changed)
-    except Problem as problem:
-        # What it was before is what it is now.
-        module.fail_json(msg=str(problem))
+    answer(module, act)
 
 
 if __name__ == "__main__":

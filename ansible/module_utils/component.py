@@ -22,6 +22,18 @@ class Problem(Exception):
     """What went wrong."""
 
 
+class Late(Problem):
+    """It has taken too long."""
+
+
+def answer(module, act):
+    """Do what a module does, and tell whether that has changed something, or what went wrong: then it is as it was."""
+    try:
+        module.exit_json(changed=act(module.params))
+    except Problem as problem:
+        module.fail_json(msg=str(problem))
+
+
 def run(*words, stdin=None):
     """Run a command that must succeed, and return what it prints."""
     done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False)
@@ -109,7 +121,7 @@ def wait(seconds, is_done, what):
     deadline = time.monotonic() + seconds
     while not is_done():
         if time.monotonic() > deadline:
-            raise Problem(f"{what} after {seconds} s")
+            raise Late(f"{what} after {seconds} s")
         time.sleep(PAUSE)
 
 

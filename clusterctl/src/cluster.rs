@@ -6,6 +6,11 @@ use nodectl::files::{self, FileError};
 use nodectl::name::Name;
 use nodectl::state::StateDirs;
 
+/// A cluster that does not exist.
+#[derive(Debug, thiserror::Error)]
+#[error("cluster {0} does not exist: it has no inventory; `clusterctl up` makes one")]
+pub struct Unknown(Name);
+
 /// Paths of what clusterctl keeps of a cluster. nodectl keeps what it has of it in the same directory.
 #[derive(Clone, Debug)]
 pub struct ClusterFiles {
@@ -36,6 +41,15 @@ impl ClusterFiles {
     /// The inventory that the cluster was made of.
     pub fn inventory(&self) -> PathBuf {
         self.dir.join("inventory.yml")
+    }
+
+    /// The same, of a cluster that is there.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn known_inventory(&self) -> Result<PathBuf, Unknown> {
+        let path = self.inventory();
+        if path.is_file() { Ok(path) } else { Err(Unknown(self.name.clone())) }
     }
 
     /// The administrator's kubeconfig, mode 0600.

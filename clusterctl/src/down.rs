@@ -9,7 +9,7 @@ use nodectl::name::Name;
 use nodectl::state::StateDirs;
 
 use crate::ansible::{Ansible, AnsibleArgs, AnsibleError, Play};
-use crate::cluster::ClusterFiles;
+use crate::cluster::{ClusterFiles, Unknown};
 
 /// How long a reset may take.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -18,8 +18,8 @@ const DEADLINE: Duration = Duration::from_secs(300);
 #[derive(Debug, thiserror::Error)]
 pub enum DownError {
     /// It does not exist.
-    #[error("cluster {0} does not exist: it has no inventory; `clusterctl up` makes one")]
-    Unknown(Name),
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
     /// The playbook failed.
     #[error("cannot reset the nodes; if they are gone, forget the cluster with --no-reset")]
     Ansible(#[from] AnsibleError),
@@ -42,9 +42,7 @@ pub fn run(
     let cluster = ClusterFiles::new(dirs, name);
     let _lock = cluster.lock(dirs)?;
     if !no_reset {
-        if !cluster.inventory().is_file() {
-            return Err(DownError::Unknown(name.clone()));
-        }
+        cluster.known_inventory()?;
         Ansible::find(ansible, dirs)?.run(&Play::new("down", DEADLINE), dirs, &cluster, interrupted)?;
     }
     Ok(cluster.remove()?)

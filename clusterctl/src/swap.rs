@@ -16,7 +16,7 @@ use nodectl::state::StateDirs;
 use serde_json::{Map, Value, json};
 
 use crate::ansible::{Ansible, AnsibleArgs, AnsibleError, Play};
-use crate::cluster::ClusterFiles;
+use crate::cluster::{ClusterFiles, Unknown};
 use crate::inventory::{Inventory, InventoryError};
 use crate::up::rounded;
 
@@ -47,8 +47,8 @@ pub struct SwapArgs {
 #[derive(Debug, thiserror::Error)]
 pub enum SwapError {
     /// The cluster does not exist.
-    #[error("cluster {0} does not exist: it has no inventory; `clusterctl up` makes one")]
-    Unknown(Name),
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
     /// It is one object for all nodes.
     #[error("--node does not go with {}: one object of the cluster runs it on all nodes", .0.name())]
     Everywhere(Component),
@@ -105,10 +105,7 @@ pub fn run(
     interrupted: &Arc<AtomicBool>,
 ) -> Result<(), SwapError> {
     let cluster = ClusterFiles::new(dirs, &args.cluster);
-    let path = cluster.inventory();
-    if !path.is_file() {
-        return Err(SwapError::Unknown(args.cluster.clone()));
-    }
+    let path = cluster.known_inventory()?;
     let (inventory, _) = Inventory::read(File::open(&path).map_err(FileError::of("open", &path))?)?;
     let ansible = Ansible::find(ansible, dirs)?;
     if let Some(component) = args.component {

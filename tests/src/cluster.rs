@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 use crate::bin;
+use crate::fixture::succeed;
 
 /// A cluster in the machine's own state directory.
 pub struct Cluster {
@@ -66,7 +67,7 @@ impl Cluster {
     /// # Panics
     /// As [`Cluster::up`].
     pub fn up_with(&self, nodes: u32, options: &[&str]) -> Value {
-        let output = ok(&mut self.wrapper(&[&["up", "--nodes", &nodes.to_string()], options].concat()));
+        let output = succeed(&mut self.wrapper(&[&["up", "--nodes", &nodes.to_string()], options].concat()));
         serde_json::from_str(output.lines().last().expect("a record")).expect("JSON")
     }
 
@@ -75,7 +76,7 @@ impl Cluster {
     /// # Panics
     /// When it fails.
     pub fn kubectl(&self, words: &[&str]) -> String {
-        ok(&mut self.wrapper(&[&["kubectl"], words].concat()))
+        succeed(&mut self.wrapper(&[&["kubectl"], words].concat()))
     }
 
     /// The same as JSON.
@@ -91,7 +92,7 @@ impl Cluster {
     /// # Panics
     /// When it fails.
     pub fn on_node(&self, node: &str, script: &str) -> String {
-        ok(&mut self.nodectl(&["exec", node, "--", "bash", "-euc", script]))
+        succeed(&mut self.nodectl(&["exec", node, "--", "bash", "-euc", script]))
     }
 
     /// What a script prints in a pod.
@@ -112,18 +113,6 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         let _ = self.wrapper(&["down"]).output();
     }
-}
-
-/// Run a command that must succeed, and return what it prints.
-///
-/// # Panics
-/// When it fails, with all that it has printed.
-pub fn ok(command: &mut Command) -> String {
-    let output = command.stderr(Stdio::piped()).output().expect("it runs");
-    let (status, said) = (output.status, String::from_utf8_lossy(&output.stderr).into_owned());
-    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(status.success(), "{command:?}: {status}\n{printed}\n{said}");
-    printed
 }
 
 /// Run a command that must fail, and return what it says.

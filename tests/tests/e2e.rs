@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tests::HostState;
-use tests::cluster::{Cluster, ok, refused};
+use tests::cluster::{Cluster, refused};
+use tests::fixture::succeed;
 
 /// A server on each node, and a Service in front.
 const WORKLOAD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/workload.yaml");
@@ -39,7 +40,7 @@ fn the_main_job() {
     assert_eq!(cluster.up(3)["changed"], 0, "a second up changes nothing");
     a_restarted_node_comes_back_with_its_routes(&cluster);
     the_cluster_is_taken_apart_and_made_again_of_the_same_nodes(&cluster);
-    ok(&mut cluster.wrapper(&["down"]));
+    succeed(&mut cluster.wrapper(&["down"]));
     host.wait_unchanged();
 }
 
@@ -134,11 +135,11 @@ fn ansible_pings_all_nodes(cluster: &Cluster) {
         .arg(cluster.dir().join("inventory.yml"))
         .args(["all", "-m", "ansible.builtin.ping"])
         .stdin(Stdio::null());
-    assert_eq!(ok(&mut ping).matches("SUCCESS").count(), 3);
+    assert_eq!(succeed(&mut ping).matches("SUCCESS").count(), 3);
 }
 
 fn the_cluster_is_taken_apart_and_made_again_of_the_same_nodes(cluster: &Cluster) {
-    ok(&mut cluster.clusterctl(&["down"]));
+    succeed(&mut cluster.clusterctl(&["down"]));
     assert_eq!(
         cluster.on_node("node1", "ls -A /etc/kubernetes/manifests /var/lib/etcd | grep -c yaml || true").trim(),
         "0"
@@ -170,8 +171,8 @@ fn an_interrupted_up_leaves_nothing() {
 }
 
 fn a_restarted_node_comes_back_with_its_routes(cluster: &Cluster) {
-    ok(&mut cluster.nodectl(&["stop", "node3"]));
-    ok(&mut cluster.nodectl(&["start", "--image", "default", "node3"]));
+    succeed(&mut cluster.nodectl(&["stop", "node3"]));
+    succeed(&mut cluster.nodectl(&["start", "--image", "default", "node3"]));
     cluster.kubectl(&["wait", "--for=condition=Ready", "node", "--all", "--timeout=120s"]);
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {

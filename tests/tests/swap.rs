@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use tests::HostState;
-use tests::cluster::{Cluster, ok, refused};
+use tests::cluster::{Cluster, refused};
 use tests::fixture::succeed;
 
 const NODES: [&str; 2] = ["node1", "node2"];
@@ -28,7 +28,7 @@ fn components_are_swapped_and_taken_back() {
     the_others_come_back_as_well(&cluster);
     everything_is_put_back(&cluster);
 
-    ok(&mut cluster.wrapper(&["down"]));
+    succeed(&mut cluster.wrapper(&["down"]));
     host.wait_unchanged();
 }
 
@@ -121,7 +121,7 @@ fn edit(server: &Path, line: &str) {
 }
 
 fn swap(cluster: &Cluster, words: &[&str]) -> Value {
-    let record = ok(&mut cluster.clusterctl(&[&["swap"], words].concat()));
+    let record = succeed(&mut cluster.clusterctl(&[&["swap"], words].concat()));
     println!("swap: {}", record.trim());
     serde_json::from_str(&record).expect("a record")
 }
@@ -233,13 +233,13 @@ fn the_others_come_back_as_well(cluster: &Cluster) {
     swap(cluster, &["coredns", "--from", &format!("go:{tag}")]);
     assert_ne!(cluster.kubectl(&["-n", "kube-system", "get", "deploy", "coredns", "-o", IMAGE]), coredns);
     // On one node alone, by records.
-    let containerd = ok(&mut cluster.nodectl(&["which", "containerd"]));
+    let containerd = succeed(&mut cluster.nodectl(&["which", "containerd"]));
     let mut component = cluster.nodectl(&["component", "containerd", "--from", &format!("file:{}", containerd.trim())]);
-    let record = ok(&mut component);
+    let record = succeed(&mut component);
     let input = tempfile::NamedTempFile::new().expect("a file");
     fs::write(input.path(), record).expect("written");
     let mut swap = cluster.clusterctl(&["swap", "--node", "node2"]);
-    ok(swap.stdin(fs::File::open(input.path()).expect("there")));
+    succeed(swap.stdin(fs::File::open(input.path()).expect("there")));
     all_are_ready(cluster);
 }
 
@@ -250,11 +250,12 @@ fn everything_is_put_back(cluster: &Cluster) {
         swap(cluster, &[component, "--revert"]);
     }
     all_are_ready(cluster);
-    assert_eq!(cluster.on_node("node1", "grep -l '  uid:' /etc/kubernetes/manifests/* || true"), "", "as kubeadm's");
+    let manifests = cluster.on_node("node1", "cat /etc/kubernetes/manifests/*");
+    assert!(!manifests.contains("  uid:"), "as kubeadm's: {manifests}");
     let images = cluster.on_node("node1", "grep -h image: /etc/kubernetes/manifests/*");
     assert!(!images.contains("dirty"), "{images}");
-    let kubelet = ok(&mut cluster.nodectl(&["which", "kubelet"]));
-    let original = ok(Command::new("sha256sum").arg(kubelet.trim()));
+    let kubelet = succeed(&mut cluster.nodectl(&["which", "kubelet"]));
+    let original = succeed(Command::new("sha256sum").arg(kubelet.trim()));
     for node in NODES {
         assert_eq!(original.split_whitespace().next().expect("a digest"), running(cluster, node, "kubelet"), "{node}");
     }

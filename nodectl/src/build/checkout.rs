@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 use walkdir::WalkDir;
 
 use super::child::{self, ChildError};
-use super::component::{self, KUBERNETES};
+use super::component::{Component, KUBERNETES};
 use super::digest::{self, Key};
 use super::source::{SourceError, Version};
 use super::{Context, Program, Programs, arch};
@@ -110,11 +110,12 @@ impl Checkout {
     /// When it does not compile.
     pub fn build(&self, cx: &Context, names: &[&'static str]) -> Result<(Version, Programs), CheckoutError> {
         let made = self.path.join("_output/local/bin/linux").join(arch());
-        if is_newer(&made, newest_source(&self.path)?, names) {
+        let source = newest_source(&self.path)?;
+        if is_newer(&made, source, names) {
             eprintln!("build: using the programs in {}", made.display());
             return Ok((version_of(&made.join(names[0]))?, keep(cx, &made, names)?));
         }
-        let version = self.version()?;
+        let version = self.version(source)?;
         let out = self.compile(cx, &version, names)?;
         Ok((version, keep(cx, &out, names)?))
     }
@@ -123,10 +124,9 @@ impl Checkout {
     fn compile(&self, cx: &Context, version: &Version, names: &[&str]) -> Result<PathBuf, CheckoutError> {
         let out = working_dir(cx, &self.path).join("bin");
         fs::create_dir_all(&out).map_err(FileError::of("create", &out))?;
-        let variables = component::version_variables(version).into_iter().map(|variable| format!(" -X {variable}"));
         let mut go = Command::new("go");
-        go.args(["build", "-v", "-trimpath", "-buildvcs=false", "-ldflags"]);
-        go.arg(format!("-s -w{}", variables.collect::<String>())).arg("-o").arg(&out);
+        go.args(["build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", &Component::kubernetes(version).ldflags()]);
+        go.arg("-o").arg(&out);
         // By their import paths, which are the same in both kinds of tree.
         go.args(names.iter().map(|name| format!("{KUBERNETES}/cmd/{name}")));
         go.env("CGO_ENABLED", "0").current_dir(&self.path);
@@ -138,8 +138,8 @@ impl Checkout {
     }
 
     /// The version as upstream's own build finds it (hack/lib/version.sh), KUBE_GIT_VERSION before all; of a vendored
-    /// tree, the module's.
-    fn version(&self) -> Result<Version, CheckoutError> {
+    /// tree, the module's. `source` is when that was last changed.
+    fn version(&self, source: SystemTime) -> Result<Version, CheckoutError> {
         if let Ok(version) = std::env::var("KUBE_GIT_VERSION") {
             return Ok(version.parse()?);
         }
@@ -149,7 +149,7 @@ impl Checkout {
                 let list = self.path.join(MODULES);
                 let listed = fs::metadata(&list).and_then(|metadata| metadata.modified());
                 let listed = listed.map_err(FileError::of("read", &list))?;
-                (version.to_string(), newest_source(&self.path)? > listed)
+                (version.to_string(), source > listed)
             }
             None => self.described()?,
         };
@@ -319,7 +319,10 @@ mod tests {
         assert!(error("# k8s.io/kubernetes-not v1.0.0\n").contains("run `go mod vendor`"));
         let list = "# github.com/x/y v0.1.0\n# k8s.io/kubernetes v1.37.2 => ../mine\n## explicit; go 1.26.0\n";
         fs::write(dir.path().join(MODULES), list).expect("written");
-        let version = || Checkout::open(dir.path()).and_then(|checkout| checkout.version()).expect("one").to_string();
+        let version = || {
+            let newest = newest_source(dir.path()).expect("read");
+            Checkout::open(dir.path()).and_then(|checkout| checkout.version(newest)).expect("one").to_string()
+        };
         assert_eq!(version(), "v1.37.2");
         let later = SystemTime::now() + Duration::from_secs(60);
         fs::File::options().append(true).open(&source).and_then(|file| file.set_modified(later)).expect("edited");

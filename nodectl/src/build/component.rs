@@ -112,7 +112,7 @@ impl Component {
 pub const KUBERNETES: &str = "k8s.io/kubernetes";
 
 /// What `kubectl version` and the kubelet's node status show.
-pub fn version_variables(version: &Version) -> Vec<String> {
+fn version_variables(version: &Version) -> Vec<String> {
     let values = [
         ("gitVersion", version.to_string()),
         ("gitMajor", version.major.to_string()),

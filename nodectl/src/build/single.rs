@@ -16,6 +16,7 @@ use super::digest;
 use super::go::{GoError, Toolchain};
 use super::release::{self, Mirrors, ReleaseError};
 use super::source::{Source, SourceError, Version};
+use super::supply;
 use super::tools::{self, ToolsError};
 use super::wanted::Reference;
 use super::{Context, Program, Programs};
@@ -164,22 +165,22 @@ fn obtain(cx: &Context, args: &ComponentArgs) -> Result<(Option<String>, Program
         Component::Runc => return unknown("file:PATH"),
         _ => None,
     };
-    match (own_module, &source) {
-        (Some(module), Source::Go(version)) => {
-            tools::check_compiler(&source)?;
+    if own_module.is_some() && !matches!(source, Source::Go(_)) {
+        return unknown("go:VERSION or file:PATH");
+    }
+    tools::check_compiler(&source)?;
+    match (&source, own_module) {
+        (Source::Go(version) | Source::Auto(version), Some(module)) => {
             from_go(cx, version, &module(version.as_str()), None)
         }
-        (Some(_), _) => unknown("go:VERSION or file:PATH"),
-        (None, Source::Go(version) | Source::Auto(version)) => {
-            tools::check_compiler(&source)?;
+        (Source::Go(version) | Source::Auto(version), None) => {
             from_go(cx, version, &modules::Component::kubernetes(version), Some(component.name()))
         }
-        (None, Source::Dir(path)) => {
-            tools::check_compiler(&source)?;
+        (Source::Dir(path), _) => {
             let (version, programs) = Checkout::open(path)?.build(cx, &[component.name()])?;
             Ok((Some(version.to_string()), programs))
         }
-        (None, Source::Release(version)) => {
+        (Source::Release(version), _) => {
             let programs = release::program(cx, &args.mirrors, version, component.name())?;
             Ok((Some(version.to_string()), programs))
         }
@@ -197,8 +198,8 @@ fn from_go(
     let alone = one.filter(|_| !go.has(cx, module)).map(|name| module.clone().only(name));
     let module = alone.as_ref().unwrap_or(module);
     let (dir, key) = go.build(cx, module)?;
-    let program = |name: &'static str| (name, Program { path: dir.join(name), key: key.clone() });
-    let programs = module.programs.iter().map(|(name, _)| program(name)).collect();
+    let mut programs = Programs::new();
+    supply::add(&mut programs, module.programs.iter().map(|(name, _)| *name), &dir, &key);
     Ok((Some(version.to_string()), programs))
 }
 

@@ -122,7 +122,7 @@ fn assemble(
 }
 
 /// Programs of one directory, which a digest of all that went into it names.
-fn add(programs: &mut Programs, names: impl IntoIterator<Item = &'static str>, dir: &Path, key: &str) {
+pub(super) fn add(programs: &mut Programs, names: impl IntoIterator<Item = &'static str>, dir: &Path, key: &str) {
     for name in names {
         programs.insert(name, Program { path: dir.join(name), key: key.to_owned() });
     }
