@@ -76,6 +76,9 @@ integration: setup build ## Run the integration tests (as root)
 e2e: setup build ## Bring up clusters, use them, change them, take them down (as root)
 	$(CARGO) test --locked --package tests $(addprefix --test ,$(CLUSTER)) -- --test-threads=1
 
+test-versions: setup build ## Test an upgrade from the previous minor version, and workers that are behind (compiles both)
+	KUBEADM_SYSTEMD_TEST_FROM=v1.36.3 $(CARGO) test --locked --package tests --test versions -- --nocapture --test-threads=1
+
 test-hosts: deb ## Test the package in virtual machines of three Debian releases (as root; HOSTS=trixie for one)
 	$(SETUP) --hosts
 	$(CARGO) test --locked --package tests --test hosts -- --nocapture --test-threads=1 $(HOSTS)

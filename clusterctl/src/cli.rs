@@ -9,6 +9,7 @@ use nodectl::state::StateDirs;
 use crate::ansible::AnsibleArgs;
 use crate::swap::SwapArgs;
 use crate::up::UpArgs;
+use crate::upgrade::UpgradeArgs;
 
 /// Make a Kubernetes cluster of machines that SSH reaches, with kubeadm, by Ansible.
 ///
@@ -47,6 +48,10 @@ pub enum Verb {
     ///
     /// A component that is not well is taken back, and what it said last is shown.
     Swap(SwapArgs),
+    /// Upgrade a running cluster by kubeadm, node by node; prints a record with the versions before and after
+    ///
+    /// Each node's pods move to others while it is upgraded.
+    Upgrade(UpgradeArgs),
     /// Print where a program of the Ansible that is run here is
     Which {
         /// The program

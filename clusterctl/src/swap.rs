@@ -2,12 +2,10 @@
 
 use std::fs::File;
 use std::io::{BufRead, Write};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use nodectl::command::CommandError;
 use nodectl::component::{Component, ComponentRecord, Kind};
 use nodectl::files::FileError;
 use nodectl::name::Name;
@@ -18,6 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::ansible::{Ansible, AnsibleArgs, AnsibleError, Play};
 use crate::cluster::{ClusterFiles, Unknown};
 use crate::inventory::{Inventory, InventoryError};
+use crate::nodectl::{self as beside, NodectlError};
 use crate::up::rounded;
 
 /// What `clusterctl swap` is asked.
@@ -65,16 +64,13 @@ pub enum SwapError {
     /// The inventory cannot be used.
     #[error(transparent)]
     Inventory(#[from] InventoryError),
-    /// nodectl could not be run.
-    #[error(transparent)]
-    Command(#[from] CommandError),
-    /// It has said why.
-    #[error("there is no new {} to put in place: {command} failed", component.name())]
+    /// It could not be built.
+    #[error("there is no new {} to put in place", component.name())]
     NotBuilt {
         /// The component.
         component: Component,
-        /// The command.
-        command: String,
+        /// Why.
+        source: NodectlError,
     },
     /// The records cannot be read.
     #[error(transparent)]
@@ -148,7 +144,8 @@ pub fn run(
 /// What to put in place, in the playbook's words.
 fn wanted(dirs: &StateDirs, args: &SwapArgs, input: impl BufRead) -> Result<Vec<(Component, Value)>, SwapError> {
     let records: Vec<ComponentRecord> = match (args.component, &args.from) {
-        (Some(component), Some(source)) => build(dirs, component, source)?,
+        (Some(component), Some(source)) => beside::records(dirs, &["component", component.name(), "--from", source])
+            .map_err(|source| SwapError::NotBuilt { component, source })?,
         (Some(component), None) => {
             return Ok(vec![(
                 component,
@@ -166,21 +163,6 @@ fn wanted(dirs: &StateDirs, args: &SwapArgs, input: impl BufRead) -> Result<Vec<
         (record.component, swap)
     };
     Ok(records.into_iter().map(new).collect())
-}
-
-/// Have nodectl build it.
-fn build(dirs: &StateDirs, component: Component, source: &str) -> Result<Vec<ComponentRecord>, SwapError> {
-    // Of one build with us, where that is known.
-    let beside = std::env::current_exe().unwrap_or_default().with_file_name("nodectl");
-    let mut nodectl = Command::new(if beside.is_file() { beside } else { "nodectl".into() });
-    nodectl.arg("--state-dir").arg(&dirs.state).arg("--run-dir").arg(&dirs.run);
-    nodectl.args(["component", component.name(), "--from", source]).stdin(Stdio::null()).stderr(Stdio::inherit());
-    let command = nodectl::command::shown(&nodectl);
-    let output = nodectl.output().map_err(|source| CommandError::Spawn { command: command.clone(), source })?;
-    if !output.status.success() {
-        return Err(SwapError::NotBuilt { component, command });
-    }
-    Ok(record::read_all(output.stdout.as_slice())?)
 }
 
 /// The nodes that it is to be replaced on: all that it runs on, or those that are `named`.

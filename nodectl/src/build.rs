@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::component::Component;
 use crate::files::FileError;
 use crate::images;
 use crate::name::Name;
@@ -40,9 +41,11 @@ pub mod tools;
 pub mod units;
 pub mod unpack;
 pub mod wanted;
+pub mod whole;
 
 pub use context::Context;
 use release::Mirrors;
+use single::{ComponentError, Origin};
 use source::Source;
 
 /// Kubernetes' own programs.
@@ -104,6 +107,11 @@ pub struct BuildArgs {
         default_value_t = Source::Auto(source::pinned())
     )]
     pub kubernetes: Source,
+    /// Where the node's kubelet comes from, if not with the rest: as for `nodectl component --from`
+    ///
+    /// Kubernetes supports kubelets up to three minor versions older than the control plane.
+    #[arg(long, value_name = "SOURCE")]
+    pub kubelet: Option<Origin>,
     /// Debian mirror to install the node's operating system from, instead of the one that mmdebstrap knows
     #[arg(long, value_name = "URL", env = "KUBEADM_SYSTEMD_DEBIAN_MIRROR")]
     pub debian_mirror: Option<String>,
@@ -124,6 +132,9 @@ pub enum Error {
     /// Kubernetes could not be had.
     #[error(transparent)]
     Supply(#[from] supply::SupplyError),
+    /// The other kubelet could not be had.
+    #[error("there is no kubelet of another version")]
+    Kubelet(#[source] ComponentError),
     /// The image could not be put together.
     #[error(transparent)]
     Generation(#[from] generation::GenerationError),
@@ -147,12 +158,21 @@ pub fn run(args: &BuildArgs, dirs: &StateDirs, output: impl Write) -> Result<(),
     let cx = Context::begin(dirs)?;
     cx.progress.catch_signals();
     let base = base::build(&cx, args.debian_mirror.as_deref())?;
-    let supplies = supply::obtain(&cx, args, &source, &base)?;
+    let mut supplies = supply::obtain(&cx, &args.mirrors, &source, &base)?;
+    let kubelet = match &args.kubelet {
+        Some(origin) => {
+            let other = single::obtain(&cx, Component::Kubelet, origin, &args.mirrors).map_err(Error::Kubelet)?;
+            supplies.programs.extend(other.1.into_iter().filter(|(name, _)| *name == Component::Kubelet.name()));
+            other.0
+        }
+        None => None,
+    };
     let record = generation::build(
         &cx,
         &generation::Inputs {
             image: &args.image,
             kubernetes: supplies.version.to_string(),
+            kubelet,
             source: source.to_string(),
             base: &base,
             programs: &supplies.programs,

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::build::BuildArgs;
 use crate::build::single::ComponentArgs;
+use crate::build::whole::SuppliesArgs;
 use crate::doctor::DoctorArgs;
 use crate::load::LoadArgs;
 use crate::logs::LogsArgs;
@@ -50,6 +51,8 @@ pub enum Verb {
     Build(BuildArgs),
     /// Build one component of a cluster, for `clusterctl swap`; prints a component record
     Component(ComponentArgs),
+    /// Build what an upgrade brings to nodes, for `clusterctl upgrade`; prints a supplies record
+    Supplies(SuppliesArgs),
     /// List images
     Images {
         /// Print image records, as `nodectl build` does

@@ -19,8 +19,11 @@ pub struct ImageRecord {
     /// Directory of this build: `rootfs/`, the node's root, and `containerd/`, its preloaded image store.
     #[serde(deserialize_with = "untrusted::image_dir")]
     pub path: PathBuf,
-    /// Version of Kubernetes inside, as kubelet reports it: `v1.37.2`.
+    /// Version of Kubernetes inside: `v1.37.2`.
     pub kubernetes: String,
+    /// Version of the kubelet, if that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubelet: Option<String>,
     /// Where Kubernetes came from: `go:v1.37.2`, `release:v1.37.2`, `dir:/path`.
     pub source: String,
     /// Name of the node's operating system: `PRETTY_NAME` of its os-release(5).

@@ -11,6 +11,7 @@ use crate::fixture::succeed;
 /// A cluster in the machine's own state directory.
 pub struct Cluster {
     name: &'static str,
+    image: &'static str,
 }
 
 impl Cluster {
@@ -19,11 +20,19 @@ impl Cluster {
     /// # Panics
     /// When one of them cannot be built.
     pub fn new(name: &'static str) -> Self {
+        Cluster::of_image(name, "default")
+    }
+
+    /// The same, of nodes of another image, which `up` builds.
+    ///
+    /// # Panics
+    /// As [`Cluster::new`].
+    pub fn of_image(name: &'static str, image: &'static str) -> Self {
         for binary in ["cnispawn", "nodectl", "clusterctl"] {
             bin(binary);
         }
         crate::node::image();
-        Cluster { name }
+        Cluster { name, image }
     }
 
     /// The wrapper, which finds the binaries of this build first.
@@ -50,7 +59,8 @@ impl Cluster {
 
     fn command(&self, program: &Path, words: &[&str]) -> Command {
         let mut command = Command::new(program);
-        command.args(words).env("KUBEADM_SYSTEMD_CLUSTER", self.name).stdin(Stdio::null());
+        command.args(words).stdin(Stdio::null());
+        command.env("KUBEADM_SYSTEMD_CLUSTER", self.name).env("KUBEADM_SYSTEMD_IMAGE", self.image);
         command
     }
 

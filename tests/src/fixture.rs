@@ -1,7 +1,7 @@
 //! A host, a network and a container's root file system for a test.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -261,6 +261,16 @@ pub fn succeed(command: &mut Command) -> String {
     let output = command.output().expect("runs");
     assert!(output.status.success(), "{command:?}: {}\n{}", output.status, text(&output.stderr));
     text(&output.stdout)
+}
+
+/// The same, with a text on standard input.
+///
+/// # Panics
+/// When it fails, or does not read.
+pub fn succeed_with_input(command: &mut Command, input: &str) -> String {
+    let mut file = tempfile::tempfile().expect("a file");
+    file.write_all(input.as_bytes()).and_then(|()| file.rewind()).expect("written");
+    succeed(command.stdin(file))
 }
 
 /// Run to a failure with this exit status, one error on standard error and nothing on standard output.

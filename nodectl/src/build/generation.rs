@@ -49,6 +49,8 @@ pub struct Inputs<'a> {
     pub image: &'a Name,
     /// Version of Kubernetes.
     pub kubernetes: String,
+    /// Version of the kubelet, if that is another one.
+    pub kubelet: Option<String>,
     /// Where it came from.
     pub source: String,
     /// The operating system.
@@ -107,6 +109,7 @@ pub fn build(cx: &Context, inputs: &Inputs<'_>) -> Result<ImageRecord, Generatio
         os: rootfs::os_name(&place.join("rootfs"))?,
         path: place,
         kubernetes: inputs.kubernetes.clone(),
+        kubelet: inputs.kubelet.clone(),
         source: inputs.source.clone(),
         extra: Map::new(),
     };
@@ -213,6 +216,7 @@ mod tests {
             image: image.clone(),
             path: generation("ccc"),
             kubernetes: "v1.37.2".to_owned(),
+            kubelet: None,
             source: "go:v1.37.2".to_owned(),
             os: "Debian".to_owned(),
             extra: Map::new(),

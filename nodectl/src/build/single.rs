@@ -126,7 +126,7 @@ pub fn run(args: &ComponentArgs, dirs: &StateDirs, output: impl Write) -> Result
     let cx = Context::begin(dirs)?;
     cx.progress.catch_signals();
     let component = args.component;
-    let (version, programs) = obtain(&cx, args)?;
+    let (version, programs) = obtain(&cx, component, &args.from, &args.mirrors)?;
     let program = &programs[component.name()].path;
     let sha256 = digest::sha256_file(program).map_err(FileError::of("read", program))?;
     let archive = match component.repository() {
@@ -150,14 +150,21 @@ pub fn run(args: &ComponentArgs, dirs: &StateDirs, output: impl Write) -> Result
     Ok(record::write(output, &record)?)
 }
 
-/// The component's program, with those that its image has beside it.
-fn obtain(cx: &Context, args: &ComponentArgs) -> Result<(Option<String>, Programs), ComponentError> {
-    let component = args.component;
-    let source = match &args.from {
+/// The component's program, with those that its image has beside it, and its version where that is known.
+///
+/// # Errors
+/// When it cannot be had from there, or does not compile.
+pub(super) fn obtain(
+    cx: &Context,
+    component: Component,
+    origin: &Origin,
+    mirrors: &Mirrors,
+) -> Result<(Option<String>, Programs), ComponentError> {
+    let source = match origin {
         Origin::File(path) => return from_file(component, path),
-        Origin::Source(source) => source.clone().decide(&args.mirrors.release_url),
+        Origin::Source(source) => source.clone().decide(&mirrors.release_url),
     };
-    let unknown = |instead| Err(ComponentError::Unknown { component, origin: args.from.clone(), instead });
+    let unknown = |instead| Err(ComponentError::Unknown { component, origin: origin.clone(), instead });
     let own_module = match component {
         Component::Etcd => Some(modules::Component::etcd as fn(&str) -> modules::Component),
         Component::Coredns => Some(modules::Component::coredns as _),
@@ -181,7 +188,7 @@ fn obtain(cx: &Context, args: &ComponentArgs) -> Result<(Option<String>, Program
             Ok((Some(version.to_string()), programs))
         }
         (Source::Release(version), _) => {
-            let programs = release::program(cx, &args.mirrors, version, component.name())?;
+            let programs = release::program(cx, mirrors, version, component.name())?;
             Ok((Some(version.to_string()), programs))
         }
     }

@@ -8,11 +8,11 @@ use super::checkout::{Checkout, CheckoutError};
 use super::component::{CONTAINERD, Component, KUBERNETES};
 use super::go::{GoError, Toolchain};
 use super::pause::{self, PauseError};
-use super::release::{self, ReleaseError};
+use super::release::{self, Mirrors, ReleaseError};
 use super::source::{Source, Version};
 use super::store::Supply;
 use super::wanted::{self, WantedError};
-use super::{BuildArgs, CNI_PROGRAMS, CONTAINERD_PROGRAMS, Context, PROGRAMS, Program, Programs};
+use super::{CNI_PROGRAMS, CONTAINERD_PROGRAMS, Context, PROGRAMS, Program, Programs};
 use crate::files::FileError;
 
 /// All that a node needs beside its operating system.
@@ -57,19 +57,19 @@ pub enum SupplyError {
 ///
 /// # Errors
 /// When something cannot be built or fetched.
-pub fn obtain(cx: &Context, args: &BuildArgs, source: &Source, base: &Base) -> Result<Supplies, SupplyError> {
+pub fn obtain(cx: &Context, mirrors: &Mirrors, source: &Source, base: &Base) -> Result<Supplies, SupplyError> {
     match source {
-        Source::Release(version) => from_release(cx, args, version),
+        Source::Release(version) => from_release(cx, mirrors, version),
         Source::Dir(path) => from_checkout(cx, path, base),
         // Decided before: what is still `auto` here has no release.
         Source::Go(version) | Source::Auto(version) => from_go(cx, version, base),
     }
 }
 
-fn from_release(cx: &Context, args: &BuildArgs, version: &Version) -> Result<Supplies, SupplyError> {
-    let programs = release::programs(cx, &args.mirrors, version)?;
+fn from_release(cx: &Context, mirrors: &Mirrors, version: &Version) -> Result<Supplies, SupplyError> {
+    let programs = release::programs(cx, mirrors, version)?;
     let wanted = wanted::list(&programs["kubeadm"].path, version)?;
-    let images = release::images(cx, &args.mirrors, &wanted)?;
+    let images = release::images(cx, mirrors, &wanted)?;
     let pause = wanted::find(&wanted, "pause")?.full.clone();
     Ok(Supplies { version: version.clone(), programs, images, pause })
 }
