@@ -7,6 +7,7 @@ use nodectl::name::Name;
 use nodectl::state::StateDirs;
 
 use crate::ansible::AnsibleArgs;
+use crate::logs::LogsArgs;
 use crate::swap::SwapArgs;
 use crate::up::UpArgs;
 
@@ -47,6 +48,10 @@ pub enum Verb {
     ///
     /// A component that is not well is taken back, and what it said last is shown.
     Swap(SwapArgs),
+    /// Show what a component says on the nodes that run it
+    ///
+    /// It is read from the nodes' journals and files, not through the API server.
+    Logs(LogsArgs),
     /// Print where a program of the Ansible that is run here is
     Which {
         /// The program

@@ -9,6 +9,7 @@ pub mod down;
 pub mod events;
 pub mod inventory;
 pub mod kubeconfig;
+pub mod logs;
 pub mod placement;
 pub mod run;
 pub mod settings;

@@ -9,6 +9,7 @@ use crate::cli::{Cli, Verb};
 use crate::down::{self, DownError};
 use crate::inventory::{Inventory, InventoryError};
 use crate::kubeconfig::{self, KubeconfigError};
+use crate::logs::{self, LogsError};
 use crate::swap::{self, SwapError};
 use crate::up::{self, UpError};
 use crate::which::{self, WhichError};
@@ -34,6 +35,9 @@ pub enum Error {
     /// `swap`.
     #[error(transparent)]
     Swap(#[from] SwapError),
+    /// `logs`.
+    #[error(transparent)]
+    Logs(#[from] LogsError),
     /// `kubeconfig`.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
@@ -56,6 +60,7 @@ pub fn run(cli: Cli, input: impl BufRead, mut output: impl Write) -> Result<(), 
         Verb::Up(args) => up::run(dirs, ansible, &args, input, output, &interrupt::flag())?,
         Verb::Down { cluster, no_reset } => down::run(dirs, ansible, &cluster, no_reset, &interrupt::flag())?,
         Verb::Swap(args) => swap::run(dirs, ansible, &args, input, output, &interrupt::flag())?,
+        Verb::Logs(args) => logs::run(dirs, &args, output)?,
         Verb::Which { program } => which::run(ansible, dirs, &program, output)?,
         Verb::Kubeconfig { cluster } => kubeconfig::run(dirs, &cluster, output)?,
     }
