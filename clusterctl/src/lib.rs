@@ -7,6 +7,7 @@ pub mod cli;
 pub mod cluster;
 pub mod down;
 pub mod events;
+pub mod export_logs;
 pub mod inventory;
 pub mod kubeconfig;
 pub mod logs;

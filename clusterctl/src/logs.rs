@@ -1,12 +1,11 @@
 //! Show what a component says on the nodes that run it.
 
+mod stream;
+
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::io::{self, Write};
 use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nodectl::command::{self, CommandError};
 use nodectl::component::{Component, Kind};
 use nodectl::files::FileError;
@@ -14,6 +13,7 @@ use nodectl::name::Name;
 use nodectl::state::StateDirs;
 use serde_json::json;
 
+use self::stream::{Ended, NodeLog};
 use crate::cluster::{ClusterFiles, Unknown};
 use crate::inventory::{Inventory, InventoryError};
 use crate::placement::{self, Elsewhere};
@@ -125,7 +125,7 @@ pub fn run(dirs: &StateDirs, args: &LogsArgs, output: impl Write) -> Result<(), 
         ssh.arg(shell_words::join(&words));
         logs.push(NodeLog::start(node, ssh, shown, nodes.len() > 1)?);
     }
-    match pass_on(&mut logs, output) {
+    match stream::pass_on(&mut logs, output) {
         // Who reads us has enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
         Ok(Ended::ReaderIsGone) => return Ok(()),
@@ -169,90 +169,6 @@ fn journalctl(args: &LogsArgs) -> Vec<String> {
     words.extend(args.follow.then(|| "--follow".to_owned()));
     words.extend(args.previous.then(|| "--invocation=-1".to_owned()));
     words
-}
-
-/// The log of a node on its way to us; its end ends SSH, and with that what runs on the node.
-struct NodeLog<'a> {
-    node: &'a Name,
-    command: String,
-    child: Child,
-    /// None when it has come to its end.
-    stdout: Option<ChildStdout>,
-    /// Whether its lines are told from others'.
-    is_named: bool,
-    /// A line of which the end is still to come.
-    partial: Vec<u8>,
-}
-
-impl<'a> NodeLog<'a> {
-    fn start(node: &'a Name, mut ssh: Command, command: String, is_named: bool) -> Result<Self, CommandError> {
-        let spawned = command::end_with_us(&mut ssh).stdout(Stdio::piped()).stdin(Stdio::null()).spawn();
-        let mut child = spawned.map_err(|source| CommandError::Spawn { command: command.clone(), source })?;
-        let stdout = child.stdout.take();
-        Ok(NodeLog { node, command, child, stdout, is_named, partial: Vec::new() })
-    }
-
-    /// Read what is there, and write the whole lines of it.
-    fn pass_on(&mut self, output: &mut impl Write) -> io::Result<()> {
-        let Some(stdout) = &mut self.stdout else { return Ok(()) };
-        let mut piece = vec![0; 1 << 16];
-        let length = stdout.read(&mut piece)?;
-        if length == 0 {
-            self.stdout = None;
-            // The last line, where it was cut off.
-            self.partial.extend((!self.partial.is_empty()).then_some(b'\n'));
-        }
-        self.partial.extend_from_slice(&piece[..length]);
-        let end = self.partial.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
-        let mut text = Vec::new();
-        for line in self.partial.drain(..end).as_slice().split_inclusive(|&byte| byte == b'\n') {
-            if self.is_named {
-                text.extend_from_slice(format!("[{}] ", self.node).as_bytes());
-            }
-            text.extend_from_slice(line);
-        }
-        output.write_all(&text)?;
-        output.flush()
-    }
-}
-
-impl Drop for NodeLog<'_> {
-    fn drop(&mut self) {
-        // Both fail only when it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-enum Ended {
-    All,
-    ReaderIsGone,
-}
-
-/// Pass on what comes from any node, until all have ended or nobody reads our standard output any more: `| head` may be
-/// through long before the next line comes.
-fn pass_on(logs: &mut [NodeLog], mut output: impl Write) -> io::Result<Ended> {
-    let ours = io::stdout();
-    loop {
-        let open: Vec<_> = (0..logs.len()).filter(|&index| logs[index].stdout.is_some()).collect();
-        if open.is_empty() {
-            return Ok(Ended::All);
-        }
-        let streams = open.iter().filter_map(|&index| logs[index].stdout.as_ref());
-        let mut wanted = vec![PollFd::new(ours.as_fd(), PollFlags::empty())];
-        wanted.extend(streams.map(|stdout| PollFd::new(stdout.as_fd(), PollFlags::POLLIN)));
-        match poll(&mut wanted, PollTimeout::NONE) {
-            Err(nix::Error::EINTR) => continue,
-            other => other?,
-        };
-        let mut is_ready = wanted.iter().map(|fd| fd.any().unwrap_or(false)).collect::<Vec<_>>().into_iter();
-        if is_ready.next() == Some(true) {
-            return Ok(Ended::ReaderIsGone);
-        }
-        for (index, _) in open.into_iter().zip(is_ready).filter(|(_, is_ready)| *is_ready) {
-            logs[index].pass_on(&mut output)?;
-        }
-    }
 }
 
 /// How it went on the nodes.
