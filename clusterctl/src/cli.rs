@@ -7,6 +7,8 @@ use nodectl::name::Name;
 use nodectl::state::StateDirs;
 
 use crate::ansible::AnsibleArgs;
+use crate::export_logs::ExportLogsArgs;
+use crate::logs::LogsArgs;
 use crate::swap::SwapArgs;
 use crate::up::UpArgs;
 use crate::upgrade::UpgradeArgs;
@@ -52,6 +54,14 @@ pub enum Verb {
     ///
     /// Each node's pods move to others while it is upgraded.
     Upgrade(UpgradeArgs),
+    /// Show what a component says on the nodes that run it
+    ///
+    /// It is read from the nodes' journals and files, not through the API server.
+    Logs(LogsArgs),
+    /// Collect logs, manifests, etcd's status and events of all nodes in a directory; prints a record
+    ///
+    /// What cannot be had is named, in the record too, and the exit status is 1 then: the rest is there.
+    ExportLogs(ExportLogsArgs),
     /// Print where a program of the Ansible that is run here is
     Which {
         /// The program

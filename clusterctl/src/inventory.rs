@@ -40,15 +40,21 @@ struct Group {
     hosts: BTreeMap<Name, Host>,
 }
 
+/// How SSH reaches a node, in the words of Ansible's `ssh` connection plugin.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Host {
-    ansible_host: IpAddr,
-    ansible_port: u16,
+pub struct Host {
+    /// Its address.
+    pub ansible_host: IpAddr,
+    /// The port of its SSH server.
+    pub ansible_port: u16,
+    /// The user to log in as.
     #[serde(deserialize_with = "untrusted::user")]
-    ansible_user: String,
+    pub ansible_user: String,
+    /// The key to log in with.
     #[serde(deserialize_with = "untrusted::ssh_file")]
-    ansible_ssh_private_key_file: PathBuf,
-    ansible_ssh_common_args: String,
+    pub ansible_ssh_private_key_file: PathBuf,
+    /// Further options of ssh(1), quoted as for a shell.
+    pub ansible_ssh_common_args: String,
 }
 
 /// Why there is no inventory.
@@ -187,6 +193,12 @@ impl Inventory {
     /// Names of the nodes that the control plane runs on.
     pub fn control_plane(&self) -> Vec<&Name> {
         self.all.children.control_plane.hosts.keys().collect()
+    }
+
+    /// How a node is reached; none, if there is no such node.
+    pub fn host(&self, node: &Name) -> Option<&Host> {
+        let groups = &self.all.children;
+        groups.control_plane.hosts.get(node).or_else(|| groups.workers.hosts.get(node))
     }
 
     /// URL of the API server.

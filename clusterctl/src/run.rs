@@ -7,8 +7,10 @@ use nodectl::record::{self, NodeRecord, RecordError};
 
 use crate::cli::{Cli, Verb};
 use crate::down::{self, DownError};
+use crate::export_logs::{self, ExportLogsError};
 use crate::inventory::{Inventory, InventoryError};
 use crate::kubeconfig::{self, KubeconfigError};
+use crate::logs::{self, LogsError};
 use crate::swap::{self, SwapError};
 use crate::up::{self, UpError};
 use crate::upgrade::{self, UpgradeError};
@@ -38,6 +40,12 @@ pub enum Error {
     /// `upgrade`.
     #[error(transparent)]
     Upgrade(#[from] UpgradeError),
+    /// `logs`.
+    #[error(transparent)]
+    Logs(#[from] LogsError),
+    /// `export-logs`.
+    #[error(transparent)]
+    ExportLogs(#[from] ExportLogsError),
     /// `kubeconfig`.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
@@ -61,6 +69,8 @@ pub fn run(cli: Cli, input: impl BufRead, mut output: impl Write) -> Result<(), 
         Verb::Down { cluster, no_reset } => down::run(dirs, ansible, &cluster, no_reset, &interrupt::flag())?,
         Verb::Swap(args) => swap::run(dirs, ansible, &args, input, output, &interrupt::flag())?,
         Verb::Upgrade(args) => upgrade::run(dirs, ansible, &args, input, output, &interrupt::flag())?,
+        Verb::Logs(args) => logs::run(dirs, &args, output)?,
+        Verb::ExportLogs(args) => export_logs::run(dirs, ansible, &args, output, &interrupt::flag())?,
         Verb::Which { program } => which::run(ansible, dirs, &program, output)?,
         Verb::Kubeconfig { cluster } => kubeconfig::run(dirs, &cluster, output)?,
     }

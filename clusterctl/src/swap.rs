@@ -17,6 +17,7 @@ use crate::ansible::{Ansible, AnsibleArgs, AnsibleError, Play};
 use crate::cluster::{ClusterFiles, Unknown};
 use crate::inventory::{Inventory, InventoryError};
 use crate::nodectl::{self as beside, NodectlError};
+use crate::placement::{self, Elsewhere};
 use crate::up::rounded;
 
 /// What `clusterctl swap` is asked.
@@ -52,15 +53,8 @@ pub enum SwapError {
     #[error("--node does not go with {}: one object of the cluster runs it on all nodes", .0.name())]
     Everywhere(Component),
     /// It does not run there.
-    #[error("{} does not run on node {node}; it does on {}", component.name(), there.join(", "))]
-    Elsewhere {
-        /// The component.
-        component: Component,
-        /// The node.
-        node: Name,
-        /// Those that it runs on.
-        there: Vec<String>,
-    },
+    #[error(transparent)]
+    Elsewhere(#[from] Elsewhere),
     /// The inventory cannot be used.
     #[error(transparent)]
     Inventory(#[from] InventoryError),
@@ -167,14 +161,8 @@ fn wanted(dirs: &StateDirs, args: &SwapArgs, input: impl BufRead) -> Result<Vec<
 
 /// The nodes that it is to be replaced on: all that it runs on, or those that are `named`.
 fn nodes(component: Component, named: &[Name], inventory: &Inventory) -> Result<Vec<String>, SwapError> {
-    let there = match component.kind() {
-        Kind::StaticPod => inventory.control_plane(),
-        Kind::Workload if !named.is_empty() => return Err(SwapError::Everywhere(component)),
-        Kind::Workload | Kind::Program => inventory.nodes(),
-    };
-    let there: Vec<_> = there.into_iter().map(ToString::to_string).collect();
-    if let Some(node) = named.iter().find(|node| !there.contains(&node.to_string())) {
-        return Err(SwapError::Elsewhere { component, node: node.clone(), there });
+    if component.kind() == Kind::Workload && !named.is_empty() {
+        return Err(SwapError::Everywhere(component));
     }
-    Ok(if named.is_empty() { there } else { named.iter().map(ToString::to_string).collect() })
+    Ok(placement::nodes(component, named, inventory)?.iter().map(ToString::to_string).collect())
 }

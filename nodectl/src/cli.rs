@@ -76,7 +76,8 @@ pub enum Verb {
     Ls(LsArgs),
     /// Say what nodes need of this host, what was found, and what mends it
     Doctor(DoctorArgs),
-    /// Load an archive of container images into running nodes; prints a record for each
+    /// Load an archive of container images into running nodes, or have them pull from a registry on this host; prints a
+    /// record for each
     Load(LoadArgs),
     /// Run a command in a node
     Exec {

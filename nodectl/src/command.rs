@@ -59,11 +59,15 @@ pub fn shown(command: &Command) -> String {
 /// # Errors
 /// When it cannot be started or ends non-zero.
 pub fn output(command: &mut Command) -> Result<Output, CommandError> {
-    // SAFETY: prctl is a system call that touches no memory of ours: async-signal-safe (signal-safety(7)).
-    unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
-    let output = command.stdin(Stdio::null()).output();
+    let output = end_with_us(command).stdin(Stdio::null()).output();
     let output = output.map_err(|source| CommandError::Spawn { command: shown(command), source })?;
     checked(command, output)
+}
+
+/// Have the program killed when the thread that starts it ends: no program outlives us, however we end.
+pub fn end_with_us(command: &mut Command) -> &mut Command {
+    // SAFETY: prctl is a system call that touches no memory of ours: async-signal-safe (signal-safety(7)).
+    unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) }
 }
 
 /// What a command printed that has run to its end.

@@ -36,10 +36,13 @@ pub enum ExecError {
     Exec(#[source] io::Error),
 }
 
-/// The command that runs `words` in all namespaces of `leader`, a node's PID 1, with the environment of a login.
+/// The command that runs `words` in all namespaces of `leader`, a node's PID 1, with the environment of a login. What
+/// runs there is told when nsenter ends, which need not have waited for it: by SIGHUP, which nohup(1) withstands.
 pub fn command<S: AsRef<OsStr>>(leader: i32, words: impl IntoIterator<Item = S>) -> Command {
     let mut nsenter = Command::new("nsenter");
     nsenter.arg(format!("--target={leader}")).args(["--all", "--wdns=/root", "--"]);
+    // nsenter is its parent, but no signal that ends nsenter reaches it.
+    nsenter.args(["setpriv", "--pdeathsig=HUP", "--"]);
     nsenter.args(words);
     let term = std::env::var_os("TERM").unwrap_or_else(|| OsString::from("dumb"));
     nsenter

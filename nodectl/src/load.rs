@@ -1,10 +1,12 @@
-//! Give container images to nodes: one reading of the archive, however many nodes.
+//! Give container images to nodes: one reading of the archive, however many nodes; or tell them of a registry here.
 
 mod archive;
+mod registry;
 mod spread;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -12,6 +14,8 @@ use std::time::Instant;
 use serde_json::json;
 
 use self::archive::{ArchiveError, Named};
+pub use self::registry::Registry;
+use crate::cluster::{Cluster, ClusterError};
 use crate::command::{self, CommandError};
 use crate::exec::{self, ExecError};
 use crate::files::FileError;
@@ -25,8 +29,12 @@ use crate::stop::say;
 pub struct LoadArgs {
     /// An archive of images, as `docker save`, `podman save`, `ctr images export` and `skopeo copy` write it (an OCI
     /// layout or Docker's own format, compressed or not); `-` is standard input
-    #[arg(value_name = "FILE")]
-    pub archive: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "local_registry", conflicts_with = "local_registry")]
+    pub archive: Option<PathBuf>,
+    /// Instead have the nodes pull images that are named after this registry, HOST:PORT, from that port of this host, by
+    /// plain HTTP
+    #[arg(long, value_name = "REGISTRY")]
+    pub local_registry: Option<Registry>,
     /// Only these nodes of the cluster
     #[arg(long = "node", value_name = "NODE")]
     pub nodes: Vec<Name>,
@@ -52,6 +60,23 @@ pub enum LoadError {
         /// Why.
         source: ArchiveError,
     },
+    /// A node does not reach the registry.
+    #[error(
+        "node {node} does not reach a registry at {gateway}:{port}, by which address nodes reach this host; {hint}"
+    )]
+    NoRegistry {
+        /// The node.
+        node: String,
+        /// This host's address in the nodes' network.
+        gateway: Ipv4Addr,
+        /// The registry's port.
+        port: u16,
+        /// What to do.
+        hint: String,
+    },
+    /// The cluster's network is not known.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// Some nodes have not got them.
     #[error("{}", .0.join("\n"))]
     Nodes(Vec<String>),
@@ -60,24 +85,35 @@ pub enum LoadError {
     File(#[from] FileError),
 }
 
+/// Do what is asked for `nodes`.
+///
+/// # Errors
+/// When a node does not run, or does not take the images or reach the registry.
+pub fn run(args: &LoadArgs, dirs: &StateDirs, nodes: &[Node], output: impl Write) -> Result<(), LoadError> {
+    if let Some(registry) = &args.local_registry {
+        return registry::run(registry, dirs, &Cluster::load(dirs, &args.cluster)?, nodes, output);
+    }
+    args.archive.as_deref().map_or(Ok(()), |archive| load(archive, dirs, nodes, output))
+}
+
 /// Load the archive into `nodes`, all at the same time, and print a record for each: `cluster`, `node`, `images` (name
 /// and digest, as far as the archive tells), and `loaded`, false where the node had them already.
 ///
 /// # Errors
 /// When a node does not run, or does not take the images: the others have got them.
-pub fn run(args: &LoadArgs, dirs: &StateDirs, nodes: &[Node], mut output: impl Write) -> Result<(), LoadError> {
+fn load(archive: &Path, dirs: &StateDirs, nodes: &[Node], mut output: impl Write) -> Result<(), LoadError> {
     let started = Instant::now();
     command::find("nsenter", "util-linux")?;
     let leaders = nodes.iter().map(|node| exec::leader(dirs, node)).collect::<Result<Vec<_>, _>>()?;
-    let (mut input, is_plain) = open(&args.archive)?;
-    let of_archive = |source| LoadError::Archive { archive: args.archive.clone(), source };
+    let (mut input, is_plain) = open(archive)?;
+    let of_archive = |source| LoadError::Archive { archive: archive.to_owned(), source };
     // A pipe can be read only once: what is in it is known when it has gone by.
     let ahead = match &mut input {
         Input::File(file) => Some(archive::read(&mut *file).map_err(of_archive)?),
         Input::Pipe(_) => None,
     };
     if let Input::File(file) = &mut input {
-        file.rewind().map_err(FileError::of("read", &args.archive))?;
+        file.rewind().map_err(FileError::of("read", archive))?;
     }
     let wanting: Vec<_> = match &ahead {
         Some(images) => leaders.iter().map(|&leader| !has(leader, images)).collect(),

@@ -10,6 +10,7 @@ pub mod host;
 pub mod isolate;
 pub mod neighbour;
 pub mod node;
+pub mod server;
 pub mod service;
 pub mod vm;
 pub mod wrapper;

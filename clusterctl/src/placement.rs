@@ -1,0 +1,31 @@
+//! Which nodes a component runs on.
+
+use nodectl::component::{Component, Kind};
+use nodectl::name::Name;
+
+use crate::inventory::Inventory;
+
+/// It does not run there.
+#[derive(Debug, thiserror::Error)]
+#[error("{} does not run on node {node}; it does on {}", component.name(), there.join(", "))]
+pub struct Elsewhere {
+    component: Component,
+    node: Name,
+    there: Vec<String>,
+}
+
+/// The nodes that run a component, or may (pods of a Deployment do on some of them): all, or those that are `named`.
+///
+/// # Errors
+/// When one of those does not run it.
+pub fn nodes(component: Component, named: &[Name], inventory: &Inventory) -> Result<Vec<Name>, Elsewhere> {
+    let there = match component.kind() {
+        Kind::StaticPod => inventory.control_plane(),
+        Kind::Workload | Kind::Program => inventory.nodes(),
+    };
+    if let Some(node) = named.iter().find(|node| !there.contains(node)) {
+        let there = there.into_iter().map(ToString::to_string).collect();
+        return Err(Elsewhere { component, node: node.clone(), there });
+    }
+    Ok(if named.is_empty() { there.into_iter().cloned().collect() } else { named.to_vec() })
+}

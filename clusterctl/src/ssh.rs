@@ -1,0 +1,49 @@
+//! Run a command on a node over SSH, as Ansible would by the same inventory.
+
+use std::process::Command;
+
+use crate::inventory::Host;
+
+/// Options beside the inventory's: as in ansible.cfg, keys only, and no wait for a host that is not there. Of ssh itself
+/// only errors are shown.
+const OPTIONS: [&str; 4] =
+    ["BatchMode=yes", "ConnectTimeout=10", "PreferredAuthentications=publickey", "LogLevel=ERROR"];
+
+/// The command that logs in to `host`; add to it what is to run there, as one word for the shell there
+/// (`shell_words::join`), or options of ssh(1) before it. No connection of another command is shared: it ends with the
+/// command.
+///
+/// # Errors
+/// When the inventory's `ansible_ssh_common_args` has a quote that does not end.
+pub fn command(host: &Host) -> Result<Command, shell_words::ParseError> {
+    let mut ssh = Command::new("ssh");
+    // The first value of an option counts (ssh_config(5)): the inventory's goes before ours.
+    ssh.args(shell_words::split(&host.ansible_ssh_common_args)?);
+    ssh.args(OPTIONS.iter().flat_map(|option| ["-o", option]));
+    ssh.args(["-o", "ControlPath=none"]).arg("-i").arg(&host.ansible_ssh_private_key_file);
+    ssh.args(["-p", &host.ansible_port.to_string(), "-l", &host.ansible_user, &host.ansible_host.to_string()]);
+    Ok(ssh)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_of_the_inventory_is_reached_with_its_own_options_first() {
+        let mut host = Host {
+            ansible_host: "fd00::2".parse().expect("an address"),
+            ansible_port: 2222,
+            ansible_user: "root".to_owned(),
+            ansible_ssh_private_key_file: "/keys/id".into(),
+            ansible_ssh_common_args: "-o 'ProxyCommand=nc %h %p' -o LogLevel=DEBUG".to_owned(),
+        };
+        let mut ssh = command(&host).expect("words");
+        let words = |ssh: &Command| ssh.get_args().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>();
+        let words = words(ssh.arg("uptime"));
+        assert_eq!(words[..6], ["-o", "ProxyCommand=nc %h %p", "-o", "LogLevel=DEBUG", "-o", "BatchMode=yes"]);
+        assert_eq!(words[words.len() - 8..], ["-i", "/keys/id", "-p", "2222", "-l", "root", "fd00::2", "uptime"]);
+        host.ansible_ssh_common_args = "-o 'x".to_owned();
+        assert!(command(&host).is_err());
+    }
+}

@@ -1,0 +1,125 @@
+//! A registry on this host: have nodes pull images of its name from there.
+//!
+//! In a node, localhost is the node. containerd looks up where a registry is in `/etc/containerd/certs.d/REGISTRY/hosts.toml`
+//! (<https://github.com/containerd/containerd/blob/main/docs/hosts.md>) at every pull, so that nothing is restarted.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::LoadError;
+use crate::cluster::Cluster;
+use crate::command;
+use crate::exec;
+use crate::files::FileError;
+use crate::node::Node;
+use crate::state::StateDirs;
+
+/// What images of a registry are named after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registry {
+    host: String,
+    port: u16,
+}
+
+impl FromStr for Registry {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_plain = |host: &str| host.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
+        let host = |host: &str| host.starts_with(|c: char| c.is_ascii_alphanumeric()) && is_plain(host);
+        match text.rsplit_once(':').map(|(name, port)| (name, port.parse())) {
+            Some((name, Ok(port))) if host(name) && port > 0 => Ok(Registry { host: name.to_owned(), port }),
+            _ => Err("it is not HOST:PORT, as images of the registry are named: localhost:5001".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// How long a connection may take, in seconds: a firewall may drop it silently.
+const SECONDS: u64 = 5;
+
+/// Have `nodes` pull images of `registry` from its port at this host's address in their network, and print a record for
+/// each: `cluster`, `node`, `registry`, `server` (its URL there), `changed`.
+///
+/// # Errors
+/// When a node does not run, or does not reach the registry: then nothing is changed.
+pub(super) fn run(
+    registry: &Registry,
+    dirs: &StateDirs,
+    cluster: &Cluster,
+    nodes: &[Node],
+    mut output: impl Write,
+) -> Result<(), LoadError> {
+    command::find("nsenter", "util-linux")?;
+    let leaders = nodes.iter().map(|node| exec::leader(dirs, node)).collect::<Result<Vec<_>, _>>()?;
+    let gateway = cluster.network.gateway();
+    for (node, &leader) in nodes.iter().zip(&leaders) {
+        let connect = format!("exec 3<>/dev/tcp/{gateway}/{}", registry.port);
+        let seconds = SECONDS.to_string();
+        let words = ["timeout", seconds.as_str(), "bash", "-c", connect.as_str()];
+        if command::output(&mut exec::command(leader, words)).is_err() {
+            let (node, hint) = (node.name.to_string(), hint(gateway, registry.port));
+            return Err(LoadError::NoRegistry { node, gateway, port: registry.port, hint });
+        }
+    }
+    let server = format!("http://{gateway}:{}", registry.port);
+    let content = format!("# Of `nodectl load --local-registry {registry}`.\nserver = \"{server}\"\n");
+    for (node, &leader) in nodes.iter().zip(&leaders) {
+        let dir = format!("/etc/containerd/certs.d/{registry}");
+        let script = r#"
+            printf %s "$2" | cmp --quiet - "$1/hosts.toml" && exit
+            mkdir -p "$1" && printf %s "$2" >"$1/.hosts.toml" && mv "$1/.hosts.toml" "$1/hosts.toml" && echo changed"#;
+        let words = ["sh", "-c", script, "sh", &dir, &content];
+        let said = command::output(&mut exec::command(leader, words))?;
+        let changed = !said.stdout.is_empty();
+        let record = json!({
+            "cluster": node.cluster, "node": node.name, "registry": registry.to_string(), "server": server, "changed": changed,
+        });
+        writeln!(output, "{record}").map_err(FileError::of("write", Path::new("standard output")))?;
+    }
+    Ok(())
+}
+
+/// Why a node may not reach it, and what to do.
+fn hint(gateway: Ipv4Addr, port: u16) -> String {
+    let answers = |address: Ipv4Addr| {
+        TcpStream::connect_timeout(&SocketAddr::from((address, port)), Duration::from_secs(SECONDS)).is_ok()
+    };
+    if answers(gateway) {
+        format!("this host does: let its firewall take connections to port {port} from the nodes' bridge")
+    } else if answers(Ipv4Addr::LOCALHOST) {
+        format!(
+            "one listens on loopback alone, which nodes do not reach: have it listen on {gateway}, too, as `docker run --publish {gateway}:{port}:5000` does"
+        )
+    } else {
+        format!(
+            "nothing listens there: start one that does, as `docker run --publish {gateway}:{port}:5000 registry:3`"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_is_a_host_and_a_port_and_one_name_of_a_directory() {
+        for good in ["localhost:5001", "127.0.0.1:5000", "registry.example.org:443"] {
+            assert_eq!(good.parse::<Registry>().map(|registry| registry.to_string()).as_deref(), Ok(good));
+        }
+        for bad in ["", "localhost", "localhost:", "localhost:0", "localhost:70000", ":5000", "../x:1", "a/b:1", "-a:1"]
+        {
+            assert!(bad.parse::<Registry>().is_err(), "{bad}");
+        }
+    }
+}
