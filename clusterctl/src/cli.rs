@@ -7,6 +7,7 @@ use nodectl::name::Name;
 use nodectl::state::StateDirs;
 
 use crate::ansible::AnsibleArgs;
+use crate::e2e::E2eArgs;
 use crate::swap::SwapArgs;
 use crate::up::UpArgs;
 
@@ -47,6 +48,11 @@ pub enum Verb {
     ///
     /// A component that is not well is taken back, and what it said last is shown.
     Swap(SwapArgs),
+    /// Run Kubernetes' own end-to-end tests, and leave their results; prints a record of them
+    ///
+    /// The tests and the images of their pods are built from where the cluster's Kubernetes comes from. Tests that need an
+    /// image that cannot be built are left out, and named.
+    E2e(E2eArgs),
     /// Print where a program of the Ansible that is run here is
     Which {
         /// The program

@@ -3,9 +3,11 @@
 //! Of nodectl only the node record is known here: the machines may as well be others.
 
 pub mod ansible;
+pub mod builder;
 pub mod cli;
 pub mod cluster;
 pub mod down;
+pub mod e2e;
 pub mod events;
 pub mod inventory;
 pub mod kubeconfig;

@@ -7,6 +7,7 @@ use nodectl::record::{self, NodeRecord, RecordError};
 
 use crate::cli::{Cli, Verb};
 use crate::down::{self, DownError};
+use crate::e2e::{self, E2eError};
 use crate::inventory::{Inventory, InventoryError};
 use crate::kubeconfig::{self, KubeconfigError};
 use crate::swap::{self, SwapError};
@@ -34,6 +35,9 @@ pub enum Error {
     /// `swap`.
     #[error(transparent)]
     Swap(#[from] SwapError),
+    /// `e2e`.
+    #[error(transparent)]
+    E2e(#[from] E2eError),
     /// `kubeconfig`.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
@@ -56,6 +60,7 @@ pub fn run(cli: Cli, input: impl BufRead, mut output: impl Write) -> Result<(), 
         Verb::Up(args) => up::run(dirs, ansible, &args, input, output, &interrupt::flag())?,
         Verb::Down { cluster, no_reset } => down::run(dirs, ansible, &cluster, no_reset, &interrupt::flag())?,
         Verb::Swap(args) => swap::run(dirs, ansible, &args, input, output, &interrupt::flag())?,
+        Verb::E2e(args) => e2e::run(dirs, ansible, &args, output, &interrupt::flag())?,
         Verb::Which { program } => which::run(ansible, dirs, &program, output)?,
         Verb::Kubeconfig { cluster } => kubeconfig::run(dirs, &cluster, output)?,
     }

@@ -2,12 +2,10 @@
 
 use std::fs::File;
 use std::io::{BufRead, Write};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use nodectl::command::CommandError;
 use nodectl::component::{Component, ComponentRecord, Kind};
 use nodectl::files::FileError;
 use nodectl::name::Name;
@@ -16,6 +14,7 @@ use nodectl::state::StateDirs;
 use serde_json::{Map, Value, json};
 
 use crate::ansible::{Ansible, AnsibleArgs, AnsibleError, Play};
+use crate::builder::{BuilderError, records};
 use crate::cluster::{ClusterFiles, Unknown};
 use crate::inventory::{Inventory, InventoryError};
 use crate::up::rounded;
@@ -65,16 +64,13 @@ pub enum SwapError {
     /// The inventory cannot be used.
     #[error(transparent)]
     Inventory(#[from] InventoryError),
-    /// nodectl could not be run.
-    #[error(transparent)]
-    Command(#[from] CommandError),
-    /// It has said why.
-    #[error("there is no new {} to put in place: {command} failed", component.name())]
+    /// nodectl has not built it.
+    #[error("there is no new {} to put in place", component.name())]
     NotBuilt {
         /// The component.
         component: Component,
-        /// The command.
-        command: String,
+        /// Why.
+        source: BuilderError,
     },
     /// The records cannot be read.
     #[error(transparent)]
@@ -170,17 +166,8 @@ fn wanted(dirs: &StateDirs, args: &SwapArgs, input: impl BufRead) -> Result<Vec<
 
 /// Have nodectl build it.
 fn build(dirs: &StateDirs, component: Component, source: &str) -> Result<Vec<ComponentRecord>, SwapError> {
-    // Of one build with us, where that is known.
-    let beside = std::env::current_exe().unwrap_or_default().with_file_name("nodectl");
-    let mut nodectl = Command::new(if beside.is_file() { beside } else { "nodectl".into() });
-    nodectl.arg("--state-dir").arg(&dirs.state).arg("--run-dir").arg(&dirs.run);
-    nodectl.args(["component", component.name(), "--from", source]).stdin(Stdio::null()).stderr(Stdio::inherit());
-    let command = nodectl::command::shown(&nodectl);
-    let output = nodectl.output().map_err(|source| CommandError::Spawn { command: command.clone(), source })?;
-    if !output.status.success() {
-        return Err(SwapError::NotBuilt { component, command });
-    }
-    Ok(record::read_all(output.stdout.as_slice())?)
+    records(dirs, &["component", component.name(), "--from", source])
+        .map_err(|source| SwapError::NotBuilt { component, source })
 }
 
 /// The nodes that it is to be replaced on: all that it runs on, or those that are `named`.

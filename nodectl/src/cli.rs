@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::build::BuildArgs;
 use crate::build::single::ComponentArgs;
+use crate::build::suite::SuiteArgs;
 use crate::doctor::DoctorArgs;
 use crate::load::LoadArgs;
 use crate::logs::LogsArgs;
@@ -50,6 +51,8 @@ pub enum Verb {
     Build(BuildArgs),
     /// Build one component of a cluster, for `clusterctl swap`; prints a component record
     Component(ComponentArgs),
+    /// Build Kubernetes' own end-to-end tests and their images, for `clusterctl e2e`; prints a suite record
+    E2e(SuiteArgs),
     /// List images
     Images {
         /// Print image records, as `nodectl build` does

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::build::single::{self, ComponentError};
+use crate::build::suite::{self, SuiteError};
 use crate::cli::{Cli, Verb};
 use crate::cluster::Cluster;
 use crate::doctor::{self, DoctorError};
@@ -58,6 +59,9 @@ pub enum Error {
     /// `component`.
     #[error(transparent)]
     Component(#[from] ComponentError),
+    /// `e2e`.
+    #[error(transparent)]
+    Suite(#[from] SuiteError),
     /// `images`.
     #[error(transparent)]
     Images(#[from] images::Error),
@@ -110,6 +114,7 @@ pub fn run(cli: Cli, input: impl BufRead, output: impl Write) -> Result<(), Erro
         Verb::Images { .. } | Verb::Ls(_) | Verb::Which { .. } | Verb::Doctor(_) => {}
         Verb::Build(args) => build::run(&args, dirs, output)?,
         Verb::Component(args) => single::run(&args, dirs, output)?,
+        Verb::E2e(args) => suite::run(&args, dirs, output)?,
         Verb::Start(args) => start::run(&args, dirs, input, output, &interrupt::flag())?,
         Verb::Stop { nodes, timeout } => {
             let _lock = Cluster::lock(dirs, &nodes.cluster)?;
