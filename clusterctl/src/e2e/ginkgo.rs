@@ -78,7 +78,8 @@ pub(super) struct Ginkgo {
     program: PathBuf,
     ginkgo: PathBuf,
     dir: PathBuf,
-    selection: Vec<OsString>,
+    /// Which tests: ginkgo's flags and their values.
+    selection: Vec<(&'static str, String)>,
     /// Flags of the suite itself.
     flags: Vec<OsString>,
     parallel: u16,
@@ -93,30 +94,21 @@ impl Ginkgo {
     pub(super) fn new(suite: &SuiteRecord, kubeconfig: &Path, dir: &Path, args: &E2eArgs) -> Result<Self, FileError> {
         fs::create_dir_all(dir).map_err(FileError::of("create", dir))?;
         let dir = dir.canonicalize().map_err(FileError::of("find", dir))?;
-        let flags = [
-            flag("", "kubeconfig", kubeconfig),
-            flag("", "kubectl-path", &suite.kubectl),
-            flag("", "provider", "skeleton"),
-            flag("", "e2e-output-dir", &dir),
-            // Their logs are the nodes' own, which it would fetch by SSH as nodes of a cloud.
-            flag("", "disable-log-dump", "true"),
+        let flags = vec![
+            flag("kubeconfig", kubeconfig),
+            flag("kubectl-path", &suite.kubectl),
+            flag("provider", "skeleton"),
+            flag("e2e-output-dir", &dir),
+            // The nodes' logs, which it would fetch by SSH as those of a cloud's nodes.
+            flag("disable-log-dump", "true"),
         ];
-        let mut ginkgo = Ginkgo {
-            program: suite.program.clone(),
-            ginkgo: suite.ginkgo.clone(),
-            dir,
-            selection: Vec::new(),
-            flags: flags.into(),
-            parallel: args.parallel,
-            timeout: args.timeout,
-        };
-        let prefix = ginkgo.prefix();
-        ginkgo.selection.extend(args.focus.iter().map(|regex| flag(prefix, "focus", regex)));
-        ginkgo.selection.extend(args.skip.iter().map(|regex| flag(prefix, "skip", regex)));
+        let mut selection: Vec<_> = args.focus.iter().map(|regex| ("focus", regex.clone())).collect();
+        selection.extend(args.skip.iter().map(|regex| ("skip", regex.clone())));
         if args.conformance {
-            ginkgo.selection.push(flag(prefix, "label-filter", "Conformance"));
+            selection.push(("label-filter", "Conformance".to_owned()));
         }
-        Ok(ginkgo)
+        let (program, ginkgo) = (suite.program.clone(), suite.ginkgo.clone());
+        Ok(Ginkgo { program, ginkgo, dir, selection, flags, parallel: args.parallel, timeout: args.timeout })
     }
 
     /// Where the tests' output goes.
@@ -144,13 +136,9 @@ impl Ginkgo {
     /// # Errors
     /// When the suite does not tell.
     pub(super) fn matching(&self, interrupted: &Arc<AtomicBool>) -> Result<Vec<String>, GinkgoError> {
-        let mut suite = Command::new(&self.program);
         // A dry run is one of a single process.
-        let selection = self.selection.iter().map(|flag| {
-            let text = flag.to_string_lossy();
-            OsString::from(if self.parallel > 1 { text.replacen("--", "--ginkgo.", 1) } else { text.into_owned() })
-        });
-        suite.args(selection).arg("--ginkgo.dry-run").arg(flag("ginkgo.", "json-report", self.report()));
+        let mut suite = Command::new(&self.program);
+        suite.args(self.selected("ginkgo.")).arg("--ginkgo.dry-run").arg(flag("ginkgo.json-report", self.report()));
         suite.args(&self.flags);
         match self.wait(&mut suite, interrupted)? {
             Ended::Passed => Ok(Report::read(&self.report())?.passed.into_iter().map(|test| test.name).collect()),
@@ -166,8 +154,11 @@ impl Ginkgo {
 
     /// Leave these tests out.
     pub(super) fn leave_out(&mut self, tests: &[Unavailable]) {
-        let prefix = self.prefix();
-        self.selection.extend(tests.iter().map(|one| flag(prefix, "skip", literal(&one.test))));
+        self.selection.extend(tests.iter().map(|one| ("skip", literal(&one.test))));
+    }
+
+    fn selected(&self, prefix: &str) -> Vec<OsString> {
+        self.selection.iter().map(|(name, value)| flag(&format!("{prefix}{name}"), value)).collect()
     }
 
     /// Run the tests to their end.
@@ -175,24 +166,21 @@ impl Ginkgo {
     /// # Errors
     /// When they do not come to one.
     pub(super) fn run(&self, interrupted: &Arc<AtomicBool>) -> Result<Ended, GinkgoError> {
-        let mut suite = Command::new(if self.parallel > 1 { &self.ginkgo } else { &self.program });
-        let prefix = self.prefix();
-        suite.args(&self.selection);
-        suite.arg(flag(prefix, "timeout", format!("{}s", self.timeout)));
-        suite.arg(flag(prefix, "no-color", "true"));
+        let timeout = format!("timeout={}s", self.timeout);
+        let mut suite;
         if self.parallel > 1 {
-            suite.arg(flag("", "procs", self.parallel.to_string())).arg(flag("", "output-dir", &self.dir));
-            suite.args(["--json-report=report.json", "--junit-report=junit.xml"]).arg(&self.program).arg("--");
+            suite = Command::new(&self.ginkgo);
+            suite.args(self.selected("")).args([format!("--{timeout}"), format!("--procs={}", self.parallel)]);
+            suite.args(["--no-color", "--silence-skips", "--json-report=report.json", "--junit-report=junit.xml"]);
+            suite.arg(flag("output-dir", &self.dir)).arg(&self.program).arg("--");
         } else {
-            suite.arg(flag(prefix, "json-report", self.report())).arg(flag(prefix, "junit-report", self.junit()));
+            suite = Command::new(&self.program);
+            suite.args(self.selected("ginkgo.")).arg(format!("--ginkgo.{timeout}"));
+            suite.args(["--ginkgo.no-color", "--ginkgo.silence-skips"]);
+            suite.arg(flag("ginkgo.json-report", self.report())).arg(flag("ginkgo.junit-report", self.junit()));
         }
         suite.args(&self.flags);
         self.wait(&mut suite, interrupted)
-    }
-
-    /// What ginkgo's flags begin with: they are the suite's among others, or its own.
-    fn prefix(&self) -> &'static str {
-        if self.parallel > 1 { "" } else { "ginkgo." }
     }
 
     fn wait(&self, suite: &mut Command, interrupted: &Arc<AtomicBool>) -> Result<Ended, GinkgoError> {
@@ -240,8 +228,8 @@ impl Ginkgo {
     }
 }
 
-fn flag(prefix: &str, name: &str, value: impl AsRef<std::ffi::OsStr>) -> OsString {
-    let mut flag = OsString::from(format!("--{prefix}{name}="));
+fn flag(name: &str, value: impl AsRef<std::ffi::OsStr>) -> OsString {
+    let mut flag = OsString::from(format!("--{name}="));
     flag.push(value);
     flag
 }

@@ -165,7 +165,7 @@ pub(super) fn commands(component: &Component, flags: &[&str], bin: &Path) -> Vec
     let (tests, programs): (Vec<_>, Vec<_>) = component.programs.iter().partition(|(name, _)| is_test(name));
     let mut out = OsString::from(bin);
     out.push("/");
-    let all = [(&["build", "-v"][..], programs), (&["test", "-c"][..], tests)];
+    let all = [(&["build", "-v"][..], programs), (&["test", "-c", "-vet=off"][..], tests)];
     let command = |(verb, packages): (&[&str], Vec<&(&str, String)>)| {
         let mut go = Command::new("go");
         go.args(verb).arg("-trimpath").args(flags).args(["-ldflags", &component.ldflags()]);
