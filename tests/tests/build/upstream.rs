@@ -110,7 +110,8 @@ impl Upstream {
         let mut layer = Layer::new();
         layer::add(&mut layer, "name", Entry::Text(reference.to_owned()));
         layer::add(&mut layer, "usr/local/bin/etcdctl", Entry::Text(format!("etcdctl of {reference}")));
-        let image = Image { reference: reference.to_owned(), entrypoint: "/name".to_owned(), layer };
+        let image =
+            Image { reference: reference.to_owned(), entrypoint: "/name".to_owned(), layer, ..Image::default() };
         oci::write(&image, &dir.join("image.tar")).expect("an archive");
         let status = Command::new("tar").arg("-xf").arg(dir.join("image.tar")).arg("-C").arg(&dir).status();
         assert!(status.expect("tar runs").success());
