@@ -43,6 +43,13 @@ impl Upstream {
         let plugins = upstream.archive("cni", &rootfs.join("opt/cni/bin"), &CNI_PROGRAMS.map(|(_, name)| name));
         let path = format!("/cni/{CNI_PLUGINS}/cni-plugins-linux-{}-{CNI_PLUGINS}.tgz", arch());
         upstream.publish(&path, &plugins, ".sha256");
+        let tests = upstream.dir.path().join("tests");
+        fs::create_dir(&tests).expect("made");
+        for name in ["e2e.test", "ginkgo"] {
+            fs::write(tests.join(name), format!("{name} of {version}")).expect("written");
+        }
+        let tests = upstream.archive("kubernetes-test", &tests, &["e2e.test", "ginkgo"]);
+        upstream.publish(&format!("/release/{version}/kubernetes-test-linux-{}.tar.gz", arch()), &tests, ".sha256");
         for reference in references {
             upstream.push(reference);
         }
