@@ -183,6 +183,16 @@ mod tests {
     }
 
     #[test]
+    fn the_suite_is_what_the_source_has_of_it() {
+        let tree = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir_all(tree.path().join("test/images/agnhost")).expect("made");
+        let suite = Component::suite(&"v1.37.2".parse().expect("a version"), tree.path());
+        let names: Vec<_> = suite.programs.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["kubectl", "e2e.test", "agnhost", "ginkgo", "sample-apiserver"]);
+        assert_eq!(suite.modules[1], ("k8s.io/sample-apiserver".to_owned(), "v0.37.2".to_owned()));
+    }
+
+    #[test]
     fn both_version_packages_are_set() {
         let flags = kubernetes("v1.37.2").ldflags();
         assert!(flags.starts_with("-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2 "), "{flags}");

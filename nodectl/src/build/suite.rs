@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::Map;
 
 use self::assemble::Ingredients;
+use self::recipes::Recipe;
 use super::archives::ArchivesError;
 use super::base::{self, BaseError};
 use super::cache;
@@ -186,7 +187,9 @@ fn images(
     let (mut images, mut missing) = (Vec::new(), Vec::new());
     for image in String::from_utf8_lossy(&list.stdout).lines().map(str::trim).filter(|line| line.contains('/')) {
         let name = image.strip_prefix(recipes::REGISTRY).and_then(|name| name.split(':').next());
-        match name.and_then(recipes::find) {
+        // A version that has the image, but not the program that we know it to be made of, is not known.
+        let is_built = |recipe: &Recipe| recipe.built().all(|program| programs.contains_key(program));
+        match name.and_then(recipes::find).filter(is_built) {
             Some(recipe) => images.push(assemble::build(cx, image, &recipe, &from)?),
             None if missing::is_no_matter(image) => {}
             None => missing.push(missing::image(image)),

@@ -43,7 +43,7 @@ pub(super) fn build(
 ) -> Result<SuiteImage, ArchivesError> {
     let mut key = Key::new("e2e image 1").with("reference", reference).with("arch", arch());
     key = key.with("recipe", format!("{recipe:?}")).with("base", &from.base.key);
-    for (program, _) in recipe.programs.iter().chain(&recipe.setuid) {
+    for program in recipe.built() {
         key = key.with(program, &from.programs[program].key);
     }
     for (file, _) in recipe.files {
@@ -76,6 +76,9 @@ fn content(recipe: &Recipe, from: &Ingredients<'_>) -> Result<Layer, ArchivesErr
     layer::add(&mut layer, "etc/nsswitch.conf", Entry::Text("hosts: files dns\n".to_owned()));
     for (path, text) in USERS.iter().chain(recipe.texts) {
         layer::add(&mut layer, *path, Entry::Text((*text).to_owned()));
+    }
+    for (path, target) in recipe.links {
+        layer::add(&mut layer, *path, Entry::Link((*target).into()));
     }
     for path in recipe.directories {
         layer::add(&mut layer, *path, Entry::Directory(0o1777));

@@ -36,6 +36,8 @@ pub(super) struct Recipe {
     pub(super) files: &'static [(&'static str, &'static str)],
     /// Files of ours.
     pub(super) texts: &'static [(&'static str, &'static str)],
+    /// Links, and where they lead.
+    pub(super) links: &'static [(&'static str, &'static str)],
     /// Directories that must be there, writable for all.
     pub(super) directories: &'static [&'static str],
     /// The program, if there is one beside the command.
@@ -46,10 +48,18 @@ pub(super) struct Recipe {
     pub(super) user: &'static str,
 }
 
+impl Recipe {
+    /// The programs that Go builds for it.
+    pub(super) fn built(&self) -> impl Iterator<Item = &'static str> {
+        self.programs.iter().chain(&self.setuid).map(|(program, _)| *program)
+    }
+}
+
 const SHELL: &[&str] = &["bin/busybox"];
 
 const AGNHOST: Recipe = Recipe {
-    programs: &[("agnhost", "agnhost"), ("agnhost", "agnhost-2")],
+    programs: &[("agnhost", "agnhost")],
+    links: &[("agnhost-2", "agnhost")],
     tools: &[
         "bin/busybox",
         "bin/bash",
@@ -116,6 +126,7 @@ const EMPTY: Recipe = Recipe {
     data: &[],
     files: &[],
     texts: &[],
+    links: &[],
     directories: &[],
     entrypoint: "",
     command: &[],
@@ -176,4 +187,38 @@ pub(super) fn find(name: &str) -> Option<Recipe> {
         },
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_image_runs_something_that_is_in_it() {
+        for name in [
+            "agnhost",
+            "busybox",
+            "glibc-dns-testing",
+            "httpd",
+            "ipc-utils",
+            "kitten",
+            "nautilus",
+            "nginx",
+            "nonewprivs",
+            "nonroot",
+            "regression-issue-74839",
+            "resource-consumer",
+            "sample-apiserver",
+            "sample-device-plugin",
+        ] {
+            let recipe = find(name).expect(name);
+            let programs = recipe.programs.iter().chain(&recipe.setuid).map(|(_, place)| *place);
+            let places: Vec<_> = programs.chain(recipe.tools.iter().copied()).collect();
+            let first = if recipe.entrypoint.is_empty() { recipe.command[0] } else { recipe.entrypoint };
+            let is_there = |place: &&str| place.rsplit('/').next() == first.rsplit('/').next();
+            // busybox is all its applets.
+            assert!(first == "sh" || places.iter().any(is_there), "{name}: {first} is not among {places:?}");
+        }
+        assert!(find("volume/nfs").is_none());
+    }
 }
