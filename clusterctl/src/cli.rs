@@ -7,6 +7,7 @@ use nodectl::name::Name;
 use nodectl::state::StateDirs;
 
 use crate::ansible::AnsibleArgs;
+use crate::e2e::E2eArgs;
 use crate::export_logs::ExportLogsArgs;
 use crate::logs::LogsArgs;
 use crate::swap::SwapArgs;
@@ -62,6 +63,11 @@ pub enum Verb {
     ///
     /// What cannot be had is named, in the record too, and the exit status is 1 then: the rest is there.
     ExportLogs(ExportLogsArgs),
+    /// Run Kubernetes' own end-to-end tests, and leave their results; prints a record of them
+    ///
+    /// The tests and the images of their pods are built from where the cluster's Kubernetes comes from. Tests that need an
+    /// image that cannot be built are left out, and named.
+    E2e(E2eArgs),
     /// Print where a program of the Ansible that is run here is
     Which {
         /// The program

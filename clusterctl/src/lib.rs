@@ -3,15 +3,16 @@
 //! Of nodectl only the node record is known here: the machines may as well be others.
 
 pub mod ansible;
+pub mod builder;
 pub mod cli;
 pub mod cluster;
 pub mod down;
+pub mod e2e;
 pub mod events;
 pub mod export_logs;
 pub mod inventory;
 pub mod kubeconfig;
 pub mod logs;
-pub mod nodectl;
 pub mod placement;
 pub mod run;
 pub mod settings;

@@ -7,6 +7,7 @@ use nodectl::record::{self, NodeRecord, RecordError};
 
 use crate::cli::{Cli, Verb};
 use crate::down::{self, DownError};
+use crate::e2e::{self, E2eError};
 use crate::export_logs::{self, ExportLogsError};
 use crate::inventory::{Inventory, InventoryError};
 use crate::kubeconfig::{self, KubeconfigError};
@@ -46,6 +47,9 @@ pub enum Error {
     /// `export-logs`.
     #[error(transparent)]
     ExportLogs(#[from] ExportLogsError),
+    /// `e2e`.
+    #[error(transparent)]
+    E2e(#[from] E2eError),
     /// `kubeconfig`.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
@@ -71,6 +75,7 @@ pub fn run(cli: Cli, input: impl BufRead, mut output: impl Write) -> Result<(), 
         Verb::Upgrade(args) => upgrade::run(dirs, ansible, &args, input, output, &interrupt::flag())?,
         Verb::Logs(args) => logs::run(dirs, &args, output)?,
         Verb::ExportLogs(args) => export_logs::run(dirs, ansible, &args, output, &interrupt::flag())?,
+        Verb::E2e(args) => e2e::run(dirs, ansible, &args, output, &interrupt::flag())?,
         Verb::Which { program } => which::run(ansible, dirs, &program, output)?,
         Verb::Kubeconfig { cluster } => kubeconfig::run(dirs, &cluster, output)?,
     }

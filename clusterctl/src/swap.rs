@@ -14,9 +14,9 @@ use nodectl::state::StateDirs;
 use serde_json::{Map, Value, json};
 
 use crate::ansible::{Ansible, AnsibleArgs, AnsibleError, Play};
+use crate::builder::{BuilderError, records};
 use crate::cluster::{ClusterFiles, Unknown};
 use crate::inventory::{Inventory, InventoryError};
-use crate::nodectl::{self as beside, NodectlError};
 use crate::placement::{self, Elsewhere};
 use crate::up::rounded;
 
@@ -58,13 +58,13 @@ pub enum SwapError {
     /// The inventory cannot be used.
     #[error(transparent)]
     Inventory(#[from] InventoryError),
-    /// It could not be built.
+    /// nodectl has not built it.
     #[error("there is no new {} to put in place", component.name())]
     NotBuilt {
         /// The component.
         component: Component,
         /// Why.
-        source: NodectlError,
+        source: BuilderError,
     },
     /// The records cannot be read.
     #[error(transparent)]
@@ -138,7 +138,7 @@ pub fn run(
 /// What to put in place, in the playbook's words.
 fn wanted(dirs: &StateDirs, args: &SwapArgs, input: impl BufRead) -> Result<Vec<(Component, Value)>, SwapError> {
     let records: Vec<ComponentRecord> = match (args.component, &args.from) {
-        (Some(component), Some(source)) => beside::records(dirs, &["component", component.name(), "--from", source])
+        (Some(component), Some(source)) => records(dirs, &["component", component.name(), "--from", source])
             .map_err(|source| SwapError::NotBuilt { component, source })?,
         (Some(component), None) => {
             return Ok(vec![(

@@ -14,8 +14,8 @@ use nodectl::supplies::SuppliesRecord;
 use serde_json::{Map, json};
 
 use crate::ansible::{Ansible, AnsibleArgs, AnsibleError, Play};
+use crate::builder::{BuilderError, records};
 use crate::cluster::{ClusterFiles, Unknown};
-use crate::nodectl::{self as beside, NodectlError};
 use crate::up::rounded;
 
 /// What `clusterctl upgrade` is asked.
@@ -43,8 +43,8 @@ pub enum UpgradeError {
     #[error(transparent)]
     Unknown(#[from] Unknown),
     /// There is nothing to upgrade to.
-    #[error(transparent)]
-    Nodectl(#[from] NodectlError),
+    #[error("there is nothing to upgrade to")]
+    NotBuilt(#[from] BuilderError),
     /// The record cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -80,18 +80,18 @@ pub fn run(
     cluster.known_inventory()?;
     let ansible = Ansible::find(ansible, dirs)?;
     let begun = Instant::now();
-    let mut records: Vec<SuppliesRecord> = match &args.to {
-        Some(source) => beside::records(dirs, &["supplies", "--kubernetes", source])?,
+    let mut supplies: Vec<SuppliesRecord> = match &args.to {
+        Some(source) => records(dirs, &["supplies", "--kubernetes", source])?,
         None => record::read_all(input)?,
     };
-    let (Some(supplies), 0) = (records.pop(), records.len()) else {
-        return Err(UpgradeError::Several(records.len() + 1));
+    let (Some(record), 0) = (supplies.pop(), supplies.len()) else {
+        return Err(UpgradeError::Several(supplies.len() + 1));
     };
     let build = begun.elapsed();
     let _lock = cluster.lock(dirs)?;
     let started = Instant::now();
     // Of the fields that we know nothing of, none becomes a variable of Ansible's, which would be a template.
-    let supplies = SuppliesRecord { extra: Map::new(), ..supplies };
+    let supplies = SuppliesRecord { extra: Map::new(), ..record };
     let mut upgrade = json!(supplies);
     upgrade["drain"] = json!(!args.no_drain);
     let play = Play {

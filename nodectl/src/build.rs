@@ -36,6 +36,7 @@ pub mod rootfs;
 pub mod single;
 pub mod source;
 pub mod store;
+pub mod suite;
 pub mod supply;
 pub mod tools;
 pub mod units;

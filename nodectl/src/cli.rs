@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::build::BuildArgs;
 use crate::build::single::ComponentArgs;
+use crate::build::suite::SuiteArgs;
 use crate::build::whole::SuppliesArgs;
 use crate::doctor::DoctorArgs;
 use crate::load::LoadArgs;
@@ -53,6 +54,8 @@ pub enum Verb {
     Component(ComponentArgs),
     /// Build what an upgrade brings to nodes, for `clusterctl upgrade`; prints a supplies record
     Supplies(SuppliesArgs),
+    /// Build Kubernetes' own end-to-end tests and their images, for `clusterctl e2e`; prints a suite record
+    E2e(SuiteArgs),
     /// List images
     Images {
         /// Print image records, as `nodectl build` does

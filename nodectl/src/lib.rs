@@ -37,6 +37,7 @@ pub mod run;
 pub mod start;
 pub mod state;
 pub mod stop;
+pub mod suite;
 pub mod supplies;
 pub mod sysctl;
 pub mod tree;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::build::single::{self, ComponentError};
+use crate::build::suite::{self, SuiteError};
 use crate::build::whole::{self, SuppliesError};
 use crate::cli::{Cli, Verb};
 use crate::cluster::Cluster;
@@ -62,6 +63,9 @@ pub enum Error {
     /// `supplies`.
     #[error(transparent)]
     Supplies(#[from] SuppliesError),
+    /// `e2e`.
+    #[error(transparent)]
+    Suite(#[from] SuiteError),
     /// `images`.
     #[error(transparent)]
     Images(#[from] images::Error),
@@ -115,6 +119,7 @@ pub fn run(cli: Cli, input: impl BufRead, output: impl Write) -> Result<(), Erro
         Verb::Build(args) => build::run(&args, dirs, output)?,
         Verb::Component(args) => single::run(&args, dirs, output)?,
         Verb::Supplies(args) => whole::run(&args, dirs, output)?,
+        Verb::E2e(args) => suite::run(&args, dirs, output)?,
         Verb::Start(args) => start::run(&args, dirs, input, output, &interrupt::flag())?,
         Verb::Stop { nodes, timeout } => {
             let _lock = Cluster::lock(dirs, &nodes.cluster)?;

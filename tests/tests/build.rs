@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use nodectl::record::ImageRecord;
+use nodectl::suite::SuiteRecord;
 use tempfile::TempDir;
 use tests::bin;
 use upstream::Upstream;
@@ -272,4 +273,30 @@ fn an_image_that_was_not_built_is_reported_with_the_command_that_builds_it() {
     assert!(!Path::new(&fixture.record_path()).exists());
     let error = refused(&mut fixture.nodectl(&["start", "--image", "other", "node1"]), 1);
     assert!(error.contains("build it with `nodectl build --image other`"), "{error}");
+}
+
+#[test]
+fn upstreams_own_tests_are_fetched_and_their_images_left_to_the_nodes() {
+    let fixture = Fixture::new();
+    let upstream = fixture.upstream();
+    let source = format!("release:{}", fixture.image.kubernetes);
+    let e2e = || {
+        let mut nodectl = fixture.nodectl(&["e2e", "--from", &source]);
+        nodectl.envs(upstream.environment());
+        nodectl
+    };
+    let output = e2e().output().expect("nodectl runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let record: SuiteRecord = serde_json::from_slice(&output.stdout).expect("a suite record");
+    assert_eq!(record.kubernetes, fixture.image.kubernetes);
+    assert_eq!((record.images.len(), record.missing.len()), (0, 0));
+    for (program, name) in [(&record.program, "e2e.test"), (&record.ginkgo, "ginkgo")] {
+        assert_eq!(fs::read_to_string(program).expect(name), format!("{name} of {}", fixture.image.kubernetes));
+    }
+    assert!(fs::metadata(&record.kubectl).expect("kubectl").len() > 1 << 20);
+    assert_eq!(e2e().output().expect("nodectl runs").stdout, output.stdout, "again");
+
+    let error = refused(&mut fixture.nodectl(&["e2e", "--cluster", "nowhere"]), 1);
+    assert!(error.contains("cannot tell what cluster nowhere was made from") && error.contains("--from"), "{error}");
+    fixture.assert_clean();
 }

@@ -157,7 +157,12 @@ fn a_pod_runs_from_a_registry_on_this_host(cluster: &Cluster) {
     let mut layer = Layer::new();
     let etcdctl = succeed(&mut cluster.nodectl(&["which", "etcdctl"]));
     layer::add(&mut layer, "etcdctl", Entry::File(etcdctl.trim().into()));
-    registry.push(&Image { reference: reference.clone(), entrypoint: "/etcdctl".to_owned(), layer });
+    registry.push(&Image {
+        reference: reference.clone(),
+        entrypoint: "/etcdctl".to_owned(),
+        layer,
+        ..Image::default()
+    });
     for changed in [true, false] {
         let records = succeed(&mut cluster.nodectl(&["load", "--local-registry", &name]));
         let records: Vec<Value> = records.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();

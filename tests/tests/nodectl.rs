@@ -243,7 +243,7 @@ fn archive(path: &Path, reference: &str, megabytes: usize) {
     std::io::copy(&mut std::io::Read::take(&mut random, (megabytes as u64) << 20), &mut file).expect("copied");
     let mut layer = Layer::new();
     layer::add(&mut layer, "content", Entry::File(content));
-    let image = Image { reference: reference.to_owned(), entrypoint: "/content".to_owned(), layer };
+    let image = Image { reference: reference.to_owned(), entrypoint: "/content".to_owned(), layer, ..Image::default() };
     oci::write(&image, path).expect("written");
 }
 

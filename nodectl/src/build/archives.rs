@@ -96,7 +96,8 @@ pub fn build(cx: &Context, reference: &Reference, programs: &Programs, base: &Ba
             let layer = layer(&recipe, programs, base)?;
             let entrypoint = format!("/{}", recipe.programs[0].1);
             let half = cx.building.join(format!("{}.tar", reference.name));
-            oci::write(&Image { reference: reference.full.clone(), entrypoint, layer }, &half)?;
+            let image = Image { reference: reference.full.clone(), entrypoint, layer, ..Image::default() };
+            oci::write(&image, &half)?;
             cx.keep(&half, &path)?;
             Ok::<_, ArchivesError>(())
         })?;
@@ -126,20 +127,27 @@ fn layer(recipe: &Recipe, programs: &Programs, base: &Base) -> Result<Layer, Arc
 
 /// Add the programs that kube-proxy runs, from the node's own base system, with the libraries that they load.
 fn add_proxy_tools(layer: &mut Layer, tree: &Path) -> Result<(), ArchivesError> {
-    for dir in USR_MERGE {
-        layer::add(layer, dir, Entry::Link(Path::new("usr").join(dir)));
-    }
     for name in IPTABLES {
         layer::add(layer, Path::new("usr/sbin").join(name), Entry::Link("xtables-nft-multi".into()));
     }
     let mut files: Vec<PathBuf> = PROXY_TOOLS.iter().map(|tool| Path::new("usr/sbin").join(tool)).collect();
     let plugins = plugins(tree)?;
     files.extend(plugins);
+    add_programs(layer, tree, files)?;
+    let protocols = Path::new("etc/protocols");
+    layer::add(layer, protocols, Entry::File(tree::resolve(tree, protocols)?));
+    Ok(())
+}
+
+/// Add programs of a Debian tree, with the libraries that they load.
+pub(super) fn add_programs(layer: &mut Layer, tree: &Path, mut files: Vec<PathBuf>) -> Result<(), ArchivesError> {
+    for dir in USR_MERGE {
+        layer::add(layer, dir, Entry::Link(Path::new("usr").join(dir)));
+    }
     let mut ldd = Command::new("chroot");
     ldd.arg(tree).arg("ldd").args(files.iter().map(|file| Path::new("/").join(file)));
     let output = command::output(ldd.env("LC_ALL", "C").env("PATH", "/usr/sbin:/usr/bin"))?;
     files.extend(libraries(&String::from_utf8_lossy(&output.stdout)));
-    files.push("etc/protocols".into());
     for file in files {
         let real = tree::resolve(tree, &file)?;
         layer::add(layer, file, Entry::File(real));

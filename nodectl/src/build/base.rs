@@ -1,4 +1,5 @@
-//! The operating system of a node: Debian, made by mmdebstrap, before anything of ours is put in.
+//! Debian trees, made by mmdebstrap, before anything of ours is put in: the operating system of a node, and that which
+//! other images take programs from.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -84,10 +85,10 @@ pub enum BaseError {
     File(#[from] FileError),
 }
 
-fn arguments(mirror: Option<&str>) -> Vec<String> {
+fn arguments(mirror: Option<&str>, packages: &[&str]) -> Vec<String> {
     let mut arguments =
         vec!["--mode=root".to_owned(), "--variant=essential".to_owned(), "--format=directory".to_owned()];
-    arguments.push(format!("--include={}", PACKAGES.join(",")));
+    arguments.push(format!("--include={}", packages.join(",")));
     arguments.extend(EXCLUDED.iter().map(|path| format!("--dpkgopt=path-exclude={path}")));
     // No service may start while it is installed; no host key may be made that all nodes would share.
     arguments.push("--essential-hook=mkdir -p \"$1/etc/ssh\" && touch \"$1/etc/ssh/sshd_not_to_be_run\"".to_owned());
@@ -98,12 +99,20 @@ fn arguments(mirror: Option<&str>) -> Vec<String> {
     arguments
 }
 
-/// The base system, made unless it is there.
+/// The base system of a node, made unless it is there.
 ///
 /// # Errors
 /// When mmdebstrap fails.
 pub fn build(cx: &Context, mirror: Option<&str>) -> Result<Base, BaseError> {
-    let arguments = arguments(mirror);
+    with(cx, mirror, &PACKAGES)
+}
+
+/// A tree with these packages beside Debian's essential ones, made unless it is there.
+///
+/// # Errors
+/// As [`build`].
+pub fn with(cx: &Context, mirror: Option<&str>, packages: &[&str]) -> Result<Base, BaseError> {
+    let arguments = arguments(mirror, packages);
     let key = Key::new("base 1").with("arch", super::arch()).with_all("argument", &arguments).finish();
     let tree = cx.cached("base", &key);
     if !tree.is_dir() {
@@ -136,8 +145,8 @@ mod tests {
 
     #[test]
     fn a_mirror_comes_last_as_mmdebstrap_wants_it() {
-        let arguments = super::arguments(Some("http://mirror.example/debian"));
+        let arguments = super::arguments(Some("http://mirror.example/debian"), &PACKAGES);
         assert_eq!(arguments[arguments.len() - 3..], [SUITE, "TARGET", "http://mirror.example/debian"]);
-        assert_eq!(super::arguments(None).last().map(String::as_str), Some("TARGET"));
+        assert_eq!(super::arguments(None, &PACKAGES).last().map(String::as_str), Some("TARGET"));
     }
 }

@@ -13,7 +13,7 @@ const LIST: &str = "cache.json";
 /// Directories of the cache, and how deep below them the things are that go or stay.
 const KINDS: [(&str, u32); 4] = [("base", 1), ("bin", 2), ("checkout", 1), ("oci", 1)];
 
-/// Put down in `generation` what of the cache it was made from.
+/// Put down in `generation`, beside what was made, what of the cache it was made from.
 ///
 /// # Errors
 /// When the file system refuses.
@@ -27,17 +27,24 @@ pub fn remember(cx: &Context, generation: &Path) -> Result<(), FileError> {
 /// When the file system refuses.
 pub fn prune(cx: &Context) -> Result<(), FileError> {
     let mut used = cx.used();
+    // Of the end-to-end tests that were made last.
+    used.extend(listed(&cx.dirs.cache().join("e2e")));
     for image in files::entries(&cx.dirs.images())? {
         let image = cx.dirs.images().join(image);
         for generation in files::entries(&image)? {
-            let list: Option<BTreeSet<PathBuf>> = files::read_json(&image.join(generation).join(LIST)).unwrap_or(None);
-            used.extend(list.unwrap_or_default());
+            used.extend(listed(&image.join(generation)));
         }
     }
     for (kind, depth) in KINDS {
         prune_below(cx, Path::new(kind), depth, &used)?;
     }
     Ok(())
+}
+
+/// What is put down there; nothing, where that cannot be read.
+fn listed(dir: &Path) -> BTreeSet<PathBuf> {
+    let list: Option<BTreeSet<PathBuf>> = files::read_json(&dir.join(LIST)).unwrap_or(None);
+    list.unwrap_or_default()
 }
 
 fn prune_below(cx: &Context, dir: &Path, depth: u32, used: &BTreeSet<PathBuf>) -> Result<(), FileError> {

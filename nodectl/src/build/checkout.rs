@@ -16,6 +16,7 @@ use walkdir::WalkDir;
 use super::child::{self, ChildError};
 use super::component::{Component, KUBERNETES};
 use super::digest::{self, Key};
+use super::go;
 use super::source::{SourceError, Version};
 use super::{Context, Program, Programs, arch};
 use crate::command::{self, CommandError};
@@ -118,6 +119,30 @@ impl Checkout {
         let version = self.version(source)?;
         let out = self.compile(cx, &version, names)?;
         Ok((version, keep(cx, &out, names)?))
+    }
+
+    /// What `suite` says of its version, which is end-to-end tests: compiled here.
+    ///
+    /// # Errors
+    /// When they do not compile.
+    pub fn build_suite(
+        &self,
+        cx: &Context,
+        suite: impl FnOnce(&Version) -> Component,
+    ) -> Result<(Version, Programs), CheckoutError> {
+        let version = self.version(newest_source(&self.path)?)?;
+        let suite = suite(&version);
+        let out = working_dir(cx, &self.path).join(suite.name);
+        fs::create_dir_all(&out).map_err(FileError::of("create", &out))?;
+        cx.progress.stage(&format!("compile {} {version} in {} (go)", suite.name, self.path.display()), |stage| {
+            go::commands(&suite, &["-buildvcs=false"], &out).iter_mut().try_for_each(|go| {
+                let go = go.current_dir(&self.path);
+                child::run(child::contain(go, Signal::SIGTERM), &cx.log("checkout"), stage)
+            })
+        })?;
+        // By the names that go gives them, which are those of `suite`.
+        let names: Vec<_> = suite.programs.iter().map(|(name, _)| *name).collect();
+        Ok((version, keep(cx, &out, &names)?))
     }
 
     /// Compile in the tree. The programs stay where they are, so that go links only what has changed.

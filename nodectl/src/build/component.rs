@@ -1,5 +1,7 @@
 //! What is built from Go modules: which module, which packages of it, and how their versions get into them.
 
+use std::path::Path;
+
 use super::digest::Key;
 use super::source::Version;
 
@@ -41,6 +43,29 @@ impl Component {
         self.programs.retain(|(program, _)| *program == name);
         self.name = name;
         self
+    }
+
+    /// Its end-to-end tests, with what runs them and what their images are made of: as far as the source `tree` has that,
+    /// which changes from version to version.
+    pub fn suite(version: &Version, tree: &Path) -> Self {
+        let minor = version.as_str().trim_start_matches("v1.");
+        let images = SUITE_IMAGES.iter().map(|image| (*image, format!("test/images/{image}")));
+        let images = images.chain([("consume-cpu", "test/images/resource-consumer/consume-cpu".to_owned())]);
+        let there = images.filter(|(_, dir)| tree.join(dir).is_dir());
+        let programs = [("kubectl", "cmd/kubectl"), ("e2e.test", "test/e2e")].map(|(name, dir)| (name, dir.to_owned()));
+        let own = programs.into_iter().chain(there).map(|(name, dir)| (name, format!("{KUBERNETES}/{dir}")));
+        let others = [("ginkgo", GINKGO.to_owned()), ("sample-apiserver", SAMPLE_APISERVER.to_owned())];
+        Component {
+            name: "e2e",
+            modules: vec![
+                (KUBERNETES.to_owned(), version.to_string()),
+                // Not among what Kubernetes requires.
+                (SAMPLE_APISERVER.to_owned(), format!("v0.{minor}")),
+            ],
+            programs: own.chain(others).collect(),
+            tags: "",
+            variables: version_variables(version),
+        }
     }
 
     /// etcd's server and client.
@@ -108,6 +133,15 @@ impl Component {
     }
 }
 
+/// Programs of Kubernetes' test/images.
+const SUITE_IMAGES: [&str; 5] =
+    ["agnhost", "nonewprivs", "regression-issue-74839", "resource-consumer", "sample-device-plugin"];
+
+/// What runs tests: at the version that Kubernetes requires, it speaks their language.
+const GINKGO: &str = "github.com/onsi/ginkgo/v2/ginkgo";
+
+const SAMPLE_APISERVER: &str = "k8s.io/sample-apiserver";
+
 /// The module of Kubernetes.
 pub const KUBERNETES: &str = "k8s.io/kubernetes";
 
@@ -146,6 +180,16 @@ mod tests {
         let one = kubernetes("v1.37.2").only("kubelet");
         assert_eq!(one.programs, [("kubelet", "k8s.io/kubernetes/cmd/kubelet".to_owned())]);
         assert_ne!(one.key("go"), kubernetes("v1.37.2").key("go"));
+    }
+
+    #[test]
+    fn the_suite_is_what_the_source_has_of_it() {
+        let tree = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir_all(tree.path().join("test/images/agnhost")).expect("made");
+        let suite = Component::suite(&"v1.37.2".parse().expect("a version"), tree.path());
+        let names: Vec<_> = suite.programs.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["kubectl", "e2e.test", "agnhost", "ginkgo", "sample-apiserver"]);
+        assert_eq!(suite.modules[1], ("k8s.io/sample-apiserver".to_owned(), "v0.37.2".to_owned()));
     }
 
     #[test]

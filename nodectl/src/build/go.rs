@@ -136,15 +136,13 @@ impl Toolchain {
         let upstream = read_go_mod(&download(&work, path, version)?.go_mod)?;
         files::write(&work.join("go.mod"), go_mod(component, &upstream), 0o644)?;
 
-        let mut go = Command::new("go");
         // -mod=mod fills in go.mod and go.sum. As an argument it leaves the user's GOFLAGS alone.
-        go.args(["build", "-v", "-mod=mod", "-trimpath", "-tags", component.tags, "-ldflags", &component.ldflags()]);
-        let mut out = OsString::from(&bin);
-        out.push("/");
-        go.arg("-o").arg(out).args(component.programs.iter().map(|(_, package)| package));
-        go.env("CGO_ENABLED", "0").current_dir(&work);
-        child::run(child::contain(&mut go, Signal::SIGTERM), &cx.log(component.name), stage)?;
-        for (name, package) in &component.programs {
+        let flags = ["-mod=mod", "-tags", component.tags];
+        for mut go in commands(component, &flags, &bin) {
+            go.current_dir(&work);
+            child::run(child::contain(&mut go, Signal::SIGTERM), &cx.log(component.name), stage)?;
+        }
+        for (name, package) in component.programs.iter().filter(|(name, _)| !is_test(name)) {
             let (from, to) = (bin.join(default_name(package)), bin.join(name));
             fs::rename(&from, &to).map_err(FileError::of("rename", &from))?;
         }
@@ -160,6 +158,25 @@ impl Toolchain {
         fs::create_dir_all(&work).map_err(FileError::of("create", &work))?;
         Ok(download(&work, path, version)?.dir)
     }
+}
+
+/// The commands that compile a component into `bin`: go names programs by their packages, and those of tests `*.test`.
+pub(super) fn commands(component: &Component, flags: &[&str], bin: &Path) -> Vec<Command> {
+    let (tests, programs): (Vec<_>, Vec<_>) = component.programs.iter().partition(|(name, _)| is_test(name));
+    let mut out = OsString::from(bin);
+    out.push("/");
+    let all = [(&["build", "-v"][..], programs), (&["test", "-c", "-vet=off"][..], tests)];
+    let command = |(verb, packages): (&[&str], Vec<&(&str, String)>)| {
+        let mut go = Command::new("go");
+        go.args(verb).arg("-trimpath").args(flags).args(["-ldflags", &component.ldflags()]);
+        go.arg("-o").arg(&out).args(packages.iter().map(|(_, package)| package)).env("CGO_ENABLED", "0");
+        go
+    };
+    all.into_iter().filter(|(_, packages)| !packages.is_empty()).map(command).collect()
+}
+
+fn is_test(name: &str) -> bool {
+    name.ends_with(".test")
 }
 
 fn download(work: &Path, path: &str, version: &str) -> Result<Download, GoError> {

@@ -18,6 +18,8 @@ pub enum Entry {
     Text(String),
     /// A copy of a file of the host, with its mode.
     File(PathBuf),
+    /// The same, to be run as its owner: root.
+    Setuid(PathBuf),
     /// A symbolic link to this target.
     Link(PathBuf),
 }
@@ -48,16 +50,17 @@ pub fn write(layer: &Layer, output: impl Write) -> Result<(), FileError> {
                     append_as(&mut tar, header, path, io::empty())
                 }
                 Entry::Text(text) => append(&mut tar, path, text.len() as u64, text.as_bytes()),
-                Entry::File(source) => {
+                Entry::File(source) | Entry::Setuid(source) => {
                     let file = File::open(source)?;
                     let metadata = file.metadata()?;
-                    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777;
+                    let setuid = if matches!(entry, Entry::Setuid(_)) { 0o4000 } else { 0 };
+                    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777 | setuid;
                     append_as(&mut tar, header(EntryType::Regular, mode, metadata.len()), path, file)
                 }
                 Entry::Link(target) => tar.append_link(&mut header(EntryType::Symlink, 0o777, 0), path, target),
             }
         };
-        let named = if let Entry::File(source) = entry { source } else { path };
+        let named = if let Entry::File(source) | Entry::Setuid(source) = entry { source } else { path };
         attempt().map_err(FileError::of("archive", named))?;
     }
     tar.into_inner().map(drop).map_err(FileError::of("archive", Path::new("the layer")))

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use oci_spec::OciSpecError;
 use oci_spec::image::{
-    Arch, ConfigBuilder, Descriptor, DescriptorBuilder, ImageConfigurationBuilder, ImageIndexBuilder,
+    Arch, ConfigBuilder, Descriptor, DescriptorBuilder, ImageConfigurationBuilder, ImageIndex, ImageIndexBuilder,
     ImageManifestBuilder, MediaType, Os, RootFsBuilder, Sha256Digest,
 };
 use sha2::{Digest, Sha256};
@@ -19,12 +19,16 @@ use super::layer::{self, Layer};
 use crate::files::FileError;
 
 /// An image to write.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Image {
     /// Its name and tag.
     pub reference: String,
-    /// The program to run.
+    /// The program to run; empty if there is none beside the command.
     pub entrypoint: String,
+    /// What is run, or given to the program, where a pod says nothing else.
+    pub command: Vec<String>,
+    /// Whose processes it has; root's, if empty.
+    pub user: String,
     /// Its files.
     pub layer: Layer,
 }
@@ -79,6 +83,28 @@ pub fn write(image: &Image, path: &Path) -> Result<(), OciError> {
     Ok(())
 }
 
+/// The digest of the manifest in an archive that [`write`] has written.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn digest(path: &Path) -> Result<String, FileError> {
+    let read = || -> io::Result<String> {
+        for entry in tar::Archive::new(File::open(path)?).entries()? {
+            let entry = entry?;
+            if &*entry.path_bytes() == b"index.json" {
+                let index = ImageIndex::from_reader(entry).map_err(io::Error::other)?;
+                return index.manifests().first().map(|manifest| manifest.digest().to_string()).ok_or_else(damaged);
+            }
+        }
+        Err(damaged())
+    };
+    read().map_err(FileError::of("read", path))
+}
+
+fn damaged() -> io::Error {
+    io::Error::other("it names no image")
+}
+
 struct Blob {
     digest: String,
     size: u64,
@@ -108,16 +134,22 @@ fn blob_path(digest: &str) -> String {
 /// Everything of the archive but the layer: name and content, in the order of the archive.
 fn documents(image: &Image, layer: &Blob) -> Result<Vec<(String, Vec<u8>)>, OciSpecError> {
     let architecture = if super::arch() == "arm64" { Arch::ARM64 } else { Arch::Amd64 };
+    let mut run = ConfigBuilder::default()
+        .env(vec!["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()])
+        .working_dir("/");
+    if !image.entrypoint.is_empty() {
+        run = run.entrypoint(vec![image.entrypoint.clone()]);
+    }
+    if !image.command.is_empty() {
+        run = run.cmd(image.command.clone());
+    }
+    if !image.user.is_empty() {
+        run = run.user(image.user.clone());
+    }
     let config = ImageConfigurationBuilder::default()
         .architecture(architecture)
         .os(Os::Linux)
-        .config(
-            ConfigBuilder::default()
-                .entrypoint(vec![image.entrypoint.clone()])
-                .env(vec!["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()])
-                .working_dir("/")
-                .build()?,
-        )
+        .config(run.build()?)
         .rootfs(RootFsBuilder::default().typ("layers").diff_ids(vec![format!("sha256:{}", layer.digest)]).build()?)
         .build()?
         .to_string()?
@@ -172,6 +204,7 @@ mod tests {
             reference: "example.org/a/program:v1".to_owned(),
             entrypoint: "/usr/local/bin/program".to_owned(),
             layer,
+            ..Image::default()
         }
     }
 
@@ -206,6 +239,7 @@ mod tests {
             files[&blob_path(digest.as_str().and_then(|d| d.strip_prefix("sha256:")).expect("a digest"))].clone()
         };
         let index = json(&files["index.json"]);
+        assert_eq!(digest(&path).expect("there"), index["manifests"][0]["digest"]);
         assert_eq!(index["manifests"][0]["annotations"]["io.containerd.image.name"], "example.org/a/program:v1");
         let manifest = json(&blob(&index["manifests"][0]["digest"]));
         let config = json(&blob(&manifest["config"]["digest"]));

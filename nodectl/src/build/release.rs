@@ -18,6 +18,9 @@ use crate::files::{self, FileError};
 /// Of Kubernetes' programs, those that run on the node itself. The others are in images.
 const NODE_PROGRAMS: [&str; 3] = ["kubeadm", "kubelet", "kubectl"];
 
+/// Of upstream's archive of tests.
+const SUITE_PROGRAMS: [&str; 2] = ["e2e.test", "ginkgo"];
+
 /// The registry in the images' names.
 const REGISTRY: &str = "registry.k8s.io";
 
@@ -113,6 +116,19 @@ pub fn program(
     let url = format!("{}/{version}/bin/linux/{}/{name}", mirrors.release_url, arch());
     fetch(cx, &mut programs, &format!("{name} {version}"), &url, [name], |dir, stage| {
         Ok(Client::default().verified(stage, &url, &format!("{url}.sha256"), &dir.join(name))?)
+    })?;
+    Ok(programs)
+}
+
+/// Fetch the end-to-end tests, with what runs them, unless they are there.
+///
+/// # Errors
+/// As [`program`].
+pub fn suite(cx: &Context, mirrors: &Mirrors, version: &Version) -> Result<Programs, ReleaseError> {
+    let mut programs = program(cx, mirrors, version, "kubectl")?;
+    let url = format!("{}/{version}/kubernetes-test-linux-{}.tar.gz", mirrors.release_url, arch());
+    fetch(cx, &mut programs, &format!("e2e {version}"), &url, SUITE_PROGRAMS, |dir, stage| {
+        unpacked(&Client::default(), cx, stage, &url, ".sha256", &SUITE_PROGRAMS, dir)
     })?;
     Ok(programs)
 }

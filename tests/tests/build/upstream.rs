@@ -34,6 +34,13 @@ impl Upstream {
         let plugins = upstream.archive("cni", &rootfs.join("opt/cni/bin"), &CNI_PROGRAMS.map(|(_, name)| name));
         let path = format!("/cni/{CNI_PLUGINS}/cni-plugins-linux-{}-{CNI_PLUGINS}.tgz", arch());
         upstream.publish(&path, &plugins, ".sha256");
+        let tests = upstream.dir.path().join("tests");
+        fs::create_dir(&tests).expect("made");
+        for name in ["e2e.test", "ginkgo"] {
+            fs::write(tests.join(name), format!("{name} of {version}")).expect("written");
+        }
+        let tests = upstream.archive("kubernetes-test", &tests, &["e2e.test", "ginkgo"]);
+        upstream.publish(&format!("/release/{version}/kubernetes-test-linux-{}.tar.gz", arch()), &tests, ".sha256");
         for reference in references {
             upstream.push(reference);
         }
@@ -81,6 +88,7 @@ impl Upstream {
         let mut layer = Layer::new();
         layer::add(&mut layer, "name", Entry::Text(reference.to_owned()));
         layer::add(&mut layer, "usr/local/bin/etcdctl", Entry::Text(format!("etcdctl of {reference}")));
-        self.server.push(&Image { reference: reference.to_owned(), entrypoint: "/name".to_owned(), layer });
+        let reference = reference.to_owned();
+        self.server.push(&Image { reference, entrypoint: "/name".to_owned(), layer, ..Image::default() });
     }
 }

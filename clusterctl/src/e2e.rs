@@ -1,0 +1,216 @@
+//! Run Kubernetes' own end-to-end tests against a cluster.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use nodectl::build::source::Source;
+use nodectl::files::FileError;
+use nodectl::name::Name;
+use nodectl::state::StateDirs;
+use nodectl::suite::SuiteRecord;
+use serde_json::{Map, json};
+
+use self::ginkgo::{Ended, Ginkgo, GinkgoError};
+use self::report::{Report, Unavailable};
+use crate::ansible::{Ansible, AnsibleArgs, AnsibleError, Play};
+use crate::builder::{BuilderError, records};
+use crate::cluster::{ClusterFiles, Unknown};
+use crate::inventory::{Inventory, InventoryError};
+use crate::up::rounded;
+
+mod ginkgo;
+mod report;
+
+/// What `clusterctl e2e` is asked.
+#[derive(Clone, Debug, clap::Args)]
+pub struct E2eArgs {
+    /// Run the tests whose names match (a regular expression of Go's; more than one: any of them)
+    #[arg(long, value_name = "REGEX", required_unless_present = "conformance")]
+    pub focus: Vec<String>,
+    /// But not those whose names match this
+    #[arg(long, value_name = "REGEX")]
+    pub skip: Vec<String>,
+    /// Of these, or of all, the conformance tests
+    #[arg(long)]
+    pub conformance: bool,
+    /// How many tests to run at a time, except for those that must run alone
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub parallel: u16,
+    /// Where the tests come from, as for `nodectl e2e`: from where the cluster's Kubernetes does, if not given
+    #[arg(long, value_name = "SOURCE")]
+    pub from: Option<Source>,
+    /// Where to leave junit.xml, report.json and e2e.log, instead of with the cluster's logs
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Seconds after which no test goes on
+    #[arg(long, value_name = "SECONDS", default_value_t = 7200)]
+    pub timeout: u64,
+    /// The cluster
+    #[arg(long, value_name = "NAME", env = "KUBEADM_SYSTEMD_CLUSTER", default_value = "default")]
+    pub cluster: Name,
+}
+
+/// Why tests did not run, or did not pass.
+#[derive(Debug, thiserror::Error)]
+pub enum E2eError {
+    /// The cluster does not exist.
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
+    /// The inventory cannot be used.
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
+    /// There are no tests.
+    #[error("there are no tests to run")]
+    Builder(#[from] BuilderError),
+    /// The images could not be loaded.
+    #[error(transparent)]
+    Ansible(#[from] AnsibleError),
+    /// The tests could not be run.
+    #[error(transparent)]
+    Ginkgo(#[from] GinkgoError),
+    /// Nothing matches.
+    #[error("no test of Kubernetes {kubernetes} matches; `{program} --list-tests` names all")]
+    None {
+        /// Its version.
+        kubernetes: String,
+        /// The tests.
+        program: String,
+    },
+    /// All that match want something that is not there.
+    #[error("none of the {} tests that match can run:\n{}", .0.len(), listed(.0))]
+    Unavailable(Vec<Unavailable>),
+    /// Some failed.
+    #[error("{failed} of {run} tests failed; their output is in {}", log.display())]
+    Failed {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        run: usize,
+        /// The log.
+        log: PathBuf,
+    },
+    /// The suite itself failed.
+    #[error("the suite failed, though no test of it did: {why}; its output is in {}", log.display())]
+    Suite {
+        /// What it says.
+        why: String,
+        /// The log.
+        log: PathBuf,
+    },
+    /// The record could not be written.
+    #[error("cannot write the record to standard output")]
+    Output(#[source] std::io::Error),
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+fn listed(unavailable: &[Unavailable]) -> String {
+    unavailable.iter().map(|one| format!("  {one}")).collect::<Vec<_>>().join("\n")
+}
+
+/// Build the tests, load their images into the nodes, run those that are asked for, sum up on standard error, and print a
+/// record: `cluster`, `kubernetes`, `passed`, `failed`, `skipped` (names and why), `unavailable`, `build`, `load` and
+/// `seconds` (of building the tests, loading images, and running the tests), `junit`, `log`.
+///
+/// # Errors
+/// When a test fails, none matches, or they cannot be built.
+pub fn run(
+    dirs: &StateDirs,
+    ansible: &AnsibleArgs,
+    args: &E2eArgs,
+    mut output: impl Write,
+    interrupted: &Arc<AtomicBool>,
+) -> Result<(), E2eError> {
+    let cluster = ClusterFiles::new(dirs, &args.cluster);
+    let inventory = cluster.known_inventory()?;
+    let (inventory, _) = Inventory::read(File::open(&inventory).map_err(FileError::of("open", &inventory))?)?;
+    let ansible = Ansible::find(ansible, dirs)?;
+    let begun = Instant::now();
+    let suite = suite(dirs, args)?;
+    let build = begun.elapsed();
+    // One run at a time in a directory of results.
+    let _lock = nodectl::files::lock(&dirs.lock(&format!("clusterctl-e2e-{}", args.cluster)))?;
+    let dir = args.dir.clone().unwrap_or_else(|| cluster.log_dir().join("e2e"));
+    let mut ginkgo = Ginkgo::new(&suite, &cluster.kubeconfig(), &dir, args)?;
+
+    let (wanted, unavailable) = report::split(ginkgo.matching(interrupted)?, &suite.missing);
+    if wanted == 0 && unavailable.is_empty() {
+        return Err(E2eError::None { kubernetes: suite.kubernetes, program: suite.program.display().to_string() });
+    }
+    if wanted == 0 {
+        return Err(E2eError::Unavailable(unavailable));
+    }
+    ginkgo.leave_out(&unavailable);
+
+    let begun = Instant::now();
+    load(dirs, &ansible, &cluster, &suite, interrupted)?;
+    let load = begun.elapsed();
+    let nodes = inventory.nodes().len();
+    let _ =
+        writeln!(std::io::stderr(), "e2e: {wanted} tests on {nodes} nodes; their output: {}", ginkgo.log().display());
+    let begun = Instant::now();
+    let ended = ginkgo.run(interrupted)?;
+    let seconds = begun.elapsed();
+    let report = Report::read(&ginkgo.report())?;
+    let _ = write!(std::io::stderr(), "{}", report.summary(&unavailable));
+    let record = json!({
+        "cluster": args.cluster,
+        "kubernetes": suite.kubernetes,
+        "passed": report.passed,
+        "failed": report.failed,
+        "skipped": report.skipped,
+        "unavailable": unavailable,
+        "build": rounded(build.as_secs_f64()),
+        "load": rounded(load.as_secs_f64()),
+        "seconds": rounded(seconds.as_secs_f64()),
+        "junit": ginkgo.junit(),
+        "log": ginkgo.log(),
+    });
+    writeln!(output, "{record}").map_err(E2eError::Output)?;
+    match ended {
+        Ended::Interrupted => Err(ginkgo.interrupted().into()),
+        _ if !report.failed.is_empty() => Err(E2eError::Failed {
+            failed: report.failed.len(),
+            run: report.failed.len() + report.passed.len(),
+            log: ginkgo.log(),
+        }),
+        Ended::Failed(status) => {
+            let why = if report.reasons.is_empty() { status.to_string() } else { report.reasons.join("; ") };
+            Err(E2eError::Suite { why, log: ginkgo.log() })
+        }
+        Ended::Passed => Ok(()),
+    }
+}
+
+/// Have nodectl build the tests and their images.
+fn suite(dirs: &StateDirs, args: &E2eArgs) -> Result<SuiteRecord, BuilderError> {
+    let cluster = args.cluster.to_string();
+    let from = args.from.as_ref().map(|source| format!("--from={source}"));
+    let words: Vec<_> = ["e2e", "--cluster", &cluster].into_iter().chain(from.as_deref()).collect();
+    let mut suites: Vec<SuiteRecord> = records(dirs, &words)?;
+    // Reading none at all is an error.
+    Ok(suites.swap_remove(0))
+}
+
+/// Give the nodes those of the images that they do not have.
+fn load(
+    dirs: &StateDirs,
+    ansible: &Ansible,
+    cluster: &ClusterFiles,
+    suite: &SuiteRecord,
+    interrupted: &Arc<AtomicBool>,
+) -> Result<(), E2eError> {
+    if suite.images.is_empty() {
+        return Ok(());
+    }
+    let _lock = cluster.lock(dirs)?;
+    let mut play = Play::new("e2e", Duration::from_secs(600));
+    play.variables = Map::from_iter([("e2e_images".to_owned(), json!(suite.images))]);
+    ansible.run(&play, dirs, cluster, interrupted)?;
+    Ok(())
+}

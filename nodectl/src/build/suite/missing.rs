@@ -1,0 +1,78 @@
+//! Images that are not made here: why not, and what the names of the tests that want them contain. Read from
+//! Kubernetes' test/e2e: the suite itself does not tell which test uses which image.
+
+use crate::suite::Missing;
+
+/// What every cluster's nodes have: kubeadm wants them, too.
+const THERE: [&str; 2] = ["registry.k8s.io/pause:", "registry.k8s.io/etcd:"];
+
+/// An image that no registry has: its tests want it to be missing.
+const NOWHERE: &str = "invalid.registry.k8s.io/";
+
+/// Begin of an image's name, why it is missing, what the names of its tests contain.
+type Row = (&'static str, &'static str, &'static [&'static str]);
+
+const ROWS: [Row; 10] = [
+    ("gcr.io/", "a private image of upstream's, which asks for credentials", &["private image", "image credentials"]),
+    (
+        "registry.k8s.io/build-image/distroless-iptables:",
+        "made by upstream's release tools alone",
+        &["should set TCP CLOSE_WAIT timeout"],
+    ),
+    ("registry.k8s.io/cloud-provider-gcp/", "of Google's cloud alone, whose tests leave themselves out", &[]),
+    ("registry.k8s.io/e2e-test-images/apparmor-loader:", "AppArmor's parser is not packed for it", &["AppArmor"]),
+    ("registry.k8s.io/e2e-test-images/node-perf/", "of the node suite alone", &[]),
+    ("registry.k8s.io/e2e-test-images/perl:", "no test of this suite uses it", &[]),
+    ("registry.k8s.io/e2e-test-images/volume/nfs:", "NFS's server is not packed for it", &["[Driver: nfs", "NFS"]),
+    ("registry.k8s.io/e2e-test-images/volume/iscsi:", "iSCSI's server is not packed for it", &["[Driver: iscsi]"]),
+    (
+        "registry.k8s.io/sig-storage/nfs-provisioner:",
+        "a project of its own, not among Kubernetes' modules",
+        &["DynamicProvisioner External"],
+    ),
+    (
+        // The driver of dynamic resources is reached through hostpathplugin.
+        "registry.k8s.io/sig-storage/",
+        "a project of its own, not among Kubernetes' modules",
+        &["[Driver: csi-hostpath]", "CSI Mock", "[DRA] kubelet"],
+    ),
+];
+
+/// What is left out of images that are made.
+const PARTS: [Row; 2] = [
+    (
+        "content of agnhost's registry",
+        "it is pulled from upstream's registry while agnhost is made",
+        &["when running a container with a new image", "pull an image from a registry"],
+    ),
+    (
+        "CoreDNS in agnhost",
+        "a program that is downloaded while agnhost is made",
+        &["should support configurable pod resolv.conf", "DNS configMap"],
+    ),
+];
+
+/// Whether a cluster has `image`, or nobody.
+pub(super) fn is_no_matter(image: &str) -> bool {
+    THERE.iter().any(|begin| image.starts_with(begin)) || image.starts_with(NOWHERE)
+}
+
+/// What is to be said of an image that has no recipe.
+pub(super) fn image(image: &str) -> Missing {
+    let row = ROWS.iter().find(|(begin, ..)| image.starts_with(begin));
+    let (_, why, tests) = row.copied().unwrap_or(("", "not known to this version of nodectl", &[]));
+    missing(image, why, tests)
+}
+
+/// What is missing within those that are made.
+pub(super) fn parts() -> impl Iterator<Item = Missing> {
+    PARTS.iter().map(|(what, why, tests)| missing(what, why, tests))
+}
+
+fn missing(image: &str, why: &str, tests: &[&str]) -> Missing {
+    Missing {
+        image: image.to_owned(),
+        why: why.to_owned(),
+        tests: tests.iter().map(|test| (*test).to_owned()).collect(),
+    }
+}
