@@ -22,8 +22,8 @@ options:
     type: path
 """
 
-# What only computes on this host is no step.
-QUIET = {"ansible.builtin.set_fact", "ansible.builtin.set_stats", "ansible.builtin.assert"}
+# What only computes on this host, or has steps of its own, is no step.
+QUIET = {"ansible.builtin.set_fact", "ansible.builtin.set_stats", "ansible.builtin.assert", "ansible.builtin.include_tasks"}
 
 
 class CallbackModule(CallbackBase):
