@@ -49,7 +49,10 @@ pub enum GinkgoError {
         log: PathBuf,
     },
     /// It did not end.
-    #[error("not done within {seconds} s, nor {} s later; the tests' output: {}\nreplay: {command}", GRACE.as_secs(), log.display())]
+    #[error(
+        "not done within {seconds} s, nor {} s later; the tests' output: {}\nreplay: {command}",
+        GRACE.as_secs(), log.display()
+    )]
     Deadline {
         /// How long we waited.
         seconds: u64,
@@ -194,8 +197,8 @@ impl Ginkgo {
         let both = log.try_clone().map_err(FileError::of("open", &self.log()))?;
         // What tests write into their working directory is not ours to keep.
         suite.current_dir(&self.dir).stdin(Stdio::null()).stdout(log).stderr(both).process_group(0);
-        // When we are killed: of one process, the test ends and cleans up; of several, each ends with the test that it is at,
-        // for want of ginkgo, which tells them the next one.
+        // When we are killed: of one process, the test ends and cleans up; of several, each ends with the test that it
+        // is at, for want of ginkgo, which tells them the next one.
         let last = if self.parallel > 1 { Signal::SIGKILL } else { Signal::SIGINT };
         // SAFETY: prctl is a system call that touches no memory of ours: async-signal-safe (signal-safety(7)).
         unsafe { suite.pre_exec(move || Ok(set_pdeathsig(last)?)) };
