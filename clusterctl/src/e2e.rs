@@ -113,8 +113,8 @@ fn listed(unavailable: &[Unavailable]) -> String {
     unavailable.iter().map(|one| format!("  {one}")).collect::<Vec<_>>().join("\n")
 }
 
-/// Build the tests, load their images into the nodes, run those that are asked for, sum up on standard error, and print a
-/// record: `cluster`, `kubernetes`, `passed`, `failed`, `skipped` (names and why), `unavailable`, `build`, `load` and
+/// Build the tests, load their images into the nodes, run those that are asked for, sum up on standard error, and print
+/// a record: `cluster`, `kubernetes`, `passed`, `failed`, `skipped` (names and why), `unavailable`, `build`, `load` and
 /// `seconds` (of building the tests, loading images, and running the tests), `junit`, `log`.
 ///
 /// # Errors

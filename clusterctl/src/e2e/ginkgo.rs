@@ -33,7 +33,7 @@ pub enum GinkgoError {
     #[error(transparent)]
     Command(#[from] CommandError),
     /// It cannot name its tests: a regular expression is none, most likely.
-    #[error("the tests cannot be listed; the end of {}:\n{last}\nreplay: {command}", log.display())]
+    #[error("the tests cannot be listed; from {}:\n{last}\nreplay: {command}", log.display())]
     List {
         /// The log.
         log: PathBuf,
@@ -49,7 +49,10 @@ pub enum GinkgoError {
         log: PathBuf,
     },
     /// It did not end.
-    #[error("not done within {seconds} s, nor {} s later; the tests' output: {}\nreplay: {command}", GRACE.as_secs(), log.display())]
+    #[error(
+        "not done within {seconds} s, nor {} s later; the tests' output: {}\nreplay: {command}",
+        GRACE.as_secs(), log.display()
+    )]
     Deadline {
         /// How long we waited.
         seconds: u64,
@@ -145,9 +148,7 @@ impl Ginkgo {
             Ended::Interrupted => Err(self.interrupted()),
             Ended::Failed(_) => {
                 let text = fs::read_to_string(self.log()).unwrap_or_default();
-                let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-                let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n  ");
-                Err(GinkgoError::List { log: self.log(), last: format!("  {last}"), command: command::shown(&suite) })
+                Err(GinkgoError::List { log: self.log(), last: last_lines(&text), command: command::shown(&suite) })
             }
         }
     }
@@ -196,8 +197,8 @@ impl Ginkgo {
         let both = log.try_clone().map_err(FileError::of("open", &self.log()))?;
         // What tests write into their working directory is not ours to keep.
         suite.current_dir(&self.dir).stdin(Stdio::null()).stdout(log).stderr(both).process_group(0);
-        // When we are killed: of one process, the test ends and cleans up; of several, each ends with the test that it is at,
-        // for want of ginkgo, which tells them the next one.
+        // When we are killed: of one process, the test ends and cleans up; of several, each ends with the test that it
+        // is at, for want of ginkgo, which tells them the next one.
         let last = if self.parallel > 1 { Signal::SIGKILL } else { Signal::SIGINT };
         // SAFETY: prctl is a system call that touches no memory of ours: async-signal-safe (signal-safety(7)).
         unsafe { suite.pre_exec(move || Ok(set_pdeathsig(last)?)) };
@@ -228,6 +229,16 @@ impl Ginkgo {
     }
 }
 
+/// The end of a log; of a crash of Go's, which a wrong regular expression is, the beginning.
+fn last_lines(text: &str) -> String {
+    let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = match lines.iter().position(|line| line.starts_with("panic: ")) {
+        Some(crash) => &lines[crash..=crash],
+        None => &lines[lines.len().saturating_sub(LAST_LINES)..],
+    };
+    last.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
+
 fn flag(name: &str, value: impl AsRef<std::ffi::OsStr>) -> OsString {
     let mut flag = OsString::from(format!("--{name}="));
     flag.push(value);
@@ -243,6 +254,15 @@ fn literal(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wrong_regular_expression_is_told_without_the_stack() {
+        assert_eq!(
+            last_lines("I1125\npanic: regexp: missing )\n\ngoroutine 1\nmain.main()\n"),
+            "  panic: regexp: missing )"
+        );
+        assert_eq!(last_lines("a\n\nb\n"), "  a\n  b");
+    }
 
     #[test]
     fn a_name_is_matched_as_it_is() {
