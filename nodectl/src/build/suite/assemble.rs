@@ -83,8 +83,13 @@ fn content(recipe: &Recipe, from: &Ingredients<'_>) -> Result<Layer, ArchivesErr
     for path in recipe.directories {
         layer::add(&mut layer, *path, Entry::Directory(0o1777));
     }
-    if !recipe.tools.is_empty() {
-        add_tools(&mut layer, recipe.tools, &from.base.tree)?;
+    let mut tools: Vec<_> = recipe.tools.iter().map(|tool| Path::new("usr").join(tool)).collect();
+    if recipe.has_shell {
+        add_shell(&mut layer, &from.base.tree)?;
+        tools.extend(["usr/bin/bash", "usr/bin/busybox"].map(PathBuf::from));
+    }
+    if !tools.is_empty() {
+        archives::add_programs(&mut layer, &from.base.tree, tools)?;
     }
     for path in recipe.data {
         layer::add(&mut layer, *path, Entry::File(tree::resolve(&from.base.tree, Path::new(path))?));
@@ -101,8 +106,8 @@ fn content(recipe: &Recipe, from: &Ingredients<'_>) -> Result<Layer, ArchivesErr
     Ok(layer)
 }
 
-/// Add busybox under all its names, and these programs in place of its own.
-fn add_tools(layer: &mut Layer, tools: &[&str], tree: &Path) -> Result<(), ArchivesError> {
+/// Add the names of busybox, and of the shell.
+fn add_shell(layer: &mut Layer, tree: &Path) -> Result<(), ArchivesError> {
     let list = command::output(Command::new("chroot").arg(tree).args(["busybox", "--list-full"]))?;
     let applets = String::from_utf8_lossy(&list.stdout).into_owned();
     // `bin/sh` and `usr/bin/[`, of which only the names count: they are all looked for in PATH.
@@ -110,6 +115,8 @@ fn add_tools(layer: &mut Layer, tools: &[&str], tree: &Path) -> Result<(), Archi
     for name in names.filter(|name| *name != "linuxrc") {
         layer::add(layer, Path::new("usr/bin").join(name), Entry::Link("busybox".into()));
     }
-    let tools: Vec<PathBuf> = tools.iter().map(|tool| Path::new("usr").join(tool)).collect();
-    archives::add_programs(layer, tree, tools)
+    // Debian's busybox and its dash keep from what they run the variables whose names are not a shell's, as `data-1`,
+    // which pods may have.
+    layer::add(layer, "usr/bin/sh", Entry::Link("bash".into()));
+    Ok(())
 }

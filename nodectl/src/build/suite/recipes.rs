@@ -1,5 +1,5 @@
 //! What is in each of the suite's images: programs of Kubernetes' own test/images, and where upstream's Dockerfiles
-//! there begin with Alpine or BusyBox, busybox and a few programs of Debian.
+//! there begin with Alpine or BusyBox, bash, busybox and a few programs of Debian.
 
 /// Where the suite's images are; what follows is the name of a recipe.
 pub(super) const REGISTRY: &str = "registry.k8s.io/e2e-test-images/";
@@ -28,7 +28,9 @@ pub(super) struct Recipe {
     pub(super) programs: &'static [(&'static str, &'static str)],
     /// One that is run as root, whoever runs it.
     pub(super) setuid: Option<(&'static str, &'static str)>,
-    /// Programs of Debian, below usr: with any of them there is busybox under all its names.
+    /// Whether it has bash, as `sh`, and busybox under all its names.
+    pub(super) has_shell: bool,
+    /// Other programs of Debian, below usr.
     pub(super) tools: &'static [&'static str],
     /// Other files of Debian.
     pub(super) data: &'static [&'static str],
@@ -55,14 +57,11 @@ impl Recipe {
     }
 }
 
-const SHELL: &[&str] = &["bin/busybox"];
-
 const AGNHOST: Recipe = Recipe {
     programs: &[("agnhost", "agnhost")],
     links: &[("agnhost-2", "agnhost")],
+    has_shell: true,
     tools: &[
-        "bin/busybox",
-        "bin/bash",
         "bin/curl",
         "bin/dig",
         "bin/getent",
@@ -97,13 +96,15 @@ const AGNHOST: Recipe = Recipe {
 };
 
 const DNS: Recipe = Recipe {
-    tools: &["bin/busybox", "bin/bash", "bin/dig", "bin/getent", "bin/host", "bin/nslookup"],
+    has_shell: true,
+    tools: &["bin/dig", "bin/getent", "bin/host", "bin/nslookup"],
     command: &["sh"],
     ..EMPTY
 };
 
 const NGINX: Recipe = Recipe {
-    tools: &["bin/busybox", "sbin/nginx"],
+    has_shell: true,
+    tools: &["sbin/nginx"],
     data: &["etc/nginx/mime.types"],
     texts: &[
         (
@@ -122,6 +123,7 @@ const NGINX: Recipe = Recipe {
 const EMPTY: Recipe = Recipe {
     programs: &[],
     setuid: None,
+    has_shell: false,
     tools: &[],
     data: &[],
     files: &[],
@@ -148,22 +150,22 @@ pub(super) fn find(name: &str) -> Option<Recipe> {
             command: &["test-webserver"],
             ..AGNHOST
         },
-        "busybox" => Recipe { tools: SHELL, command: &["sh"], ..EMPTY },
-        "nonroot" => Recipe { tools: SHELL, command: &["sh"], user: "1234", ..EMPTY },
+        "busybox" => Recipe { has_shell: true, command: &["sh"], ..EMPTY },
+        "nonroot" => Recipe { has_shell: true, command: &["sh"], user: "1234", ..EMPTY },
         "ipc-utils" => {
-            Recipe { tools: &["bin/busybox", "bin/ipcs", "bin/ipcmk", "bin/ipcrm"], command: &["sh"], ..EMPTY }
+            Recipe { has_shell: true, tools: &["bin/ipcs", "bin/ipcmk", "bin/ipcrm"], command: &["sh"], ..EMPTY }
         }
         "glibc-dns-testing" | "jessie-dnsutils" => DNS,
         "nginx" => NGINX,
         // A server of files on port 80 is all that tests want of it.
         "httpd" => Recipe {
-            tools: SHELL,
+            has_shell: true,
             texts: &[("usr/local/apache2/htdocs/index.html", "<html><body><h1>It works!</h1></body></html>\n")],
             command: &["busybox", "httpd", "-f", "-p", "80", "-h", "/usr/local/apache2/htdocs"],
             ..EMPTY
         },
         "nonewprivs" => {
-            Recipe { setuid: Some(("nonewprivs", "usr/local/bin/nnp")), tools: SHELL, command: &["nnp"], ..EMPTY }
+            Recipe { setuid: Some(("nonewprivs", "usr/local/bin/nnp")), has_shell: true, command: &["nnp"], ..EMPTY }
         }
         "regression-issue-74839" => Recipe {
             programs: &[("regression-issue-74839", "regression-issue-74839")],
@@ -172,7 +174,8 @@ pub(super) fn find(name: &str) -> Option<Recipe> {
         },
         "resource-consumer" => Recipe {
             programs: &[("resource-consumer", "consumer"), ("consume-cpu", "consume-cpu")],
-            tools: &["bin/busybox", "bin/stress"],
+            has_shell: true,
+            tools: &["bin/stress"],
             entrypoint: "/consumer",
             ..EMPTY
         },
@@ -216,8 +219,10 @@ mod tests {
             let places: Vec<_> = programs.chain(recipe.tools.iter().copied()).collect();
             let first = if recipe.entrypoint.is_empty() { recipe.command[0] } else { recipe.entrypoint };
             let is_there = |place: &&str| place.rsplit('/').next() == first.rsplit('/').next();
-            // busybox is all its applets.
-            assert!(first == "sh" || places.iter().any(is_there), "{name}: {first} is not among {places:?}");
+            assert!(
+                recipe.has_shell && ["busybox", "sh"].contains(&first) || places.iter().any(is_there),
+                "{name}: {first} is not among {places:?}"
+            );
         }
         assert!(find("volume/nfs").is_none());
     }
