@@ -7,6 +7,7 @@ use nodectl::name::Name;
 use nodectl::state::StateDirs;
 
 use crate::ansible::AnsibleArgs;
+use crate::debug::DebugArgs;
 use crate::swap::SwapArgs;
 use crate::up::UpArgs;
 
@@ -47,6 +48,11 @@ pub enum Verb {
     ///
     /// A component that is not well is taken back, and what it said last is shown.
     Swap(SwapArgs),
+    /// Run one component of a running cluster under delve; prints a record once delve can be reached
+    ///
+    /// It is built for that, and nothing ends it for being slow to answer. It goes on so when delve has detached;
+    /// `swap --revert` puts the original back.
+    Debug(DebugArgs),
     /// Print where a program of the Ansible that is run here is
     Which {
         /// The program

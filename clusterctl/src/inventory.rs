@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::process::Command;
 
 use nodectl::name::Name;
 use nodectl::record::{NodeRecord, Role};
@@ -78,6 +79,12 @@ pub enum InventoryError {
     ControlPlanes {
         /// How many.
         count: usize,
+    },
+    /// It does not say how to log in.
+    #[error("the inventory does not say how to log in on node {node}, or its ansible_ssh_common_args cannot be read")]
+    NoSsh {
+        /// The node.
+        node: String,
     },
     /// The YAML could not be written.
     #[error("cannot write the inventory")]
@@ -189,6 +196,29 @@ impl Inventory {
         self.all.children.control_plane.hosts.keys().collect()
     }
 
+    /// An `ssh` that logs in on a node as Ansible does, but on a connection of its own, with more options of
+    /// ssh_config(5). What is added to it is the command.
+    ///
+    /// # Errors
+    /// When it has no such node, or not as we write it.
+    pub fn ssh(&self, node: &str, options: &[&str]) -> Result<Command, InventoryError> {
+        let groups = &self.all.children;
+        let mut hosts = groups.control_plane.hosts.iter().chain(&groups.workers.hosts);
+        let host = hosts.find(|(name, _)| name.as_str() == node).map(|(_, host)| host);
+        let common = host.and_then(|host| shell_words::split(&host.ansible_ssh_common_args).ok());
+        let (Some(host), Some(common)) = (host, common) else {
+            return Err(InventoryError::NoSsh { node: node.to_owned() });
+        };
+        let mut ssh = Command::new("ssh");
+        for option in ["BatchMode=yes", "ConnectTimeout=10", "ControlPath=none"].iter().chain(options) {
+            ssh.args(["-o", option]);
+        }
+        ssh.args(common).arg("-i").arg(&host.ansible_ssh_private_key_file);
+        ssh.arg("-p").arg(host.ansible_port.to_string()).arg("-l").arg(&host.ansible_user);
+        ssh.arg(host.ansible_host.to_string());
+        Ok(ssh)
+    }
+
     /// URL of the API server.
     pub fn server(&self) -> String {
         let host = self.all.children.control_plane.hosts.values().next();
@@ -257,6 +287,11 @@ mod tests {
         let (read, text) = Inventory::read(yaml.as_bytes()).expect("read back");
         assert_eq!((&read, &text), (&inventory, &yaml));
         assert_eq!(read.server(), "https://10.0.0.2:6443");
+        let ssh = read.ssh("w1", &["LogLevel=ERROR"]).expect("a node");
+        let words: Vec<_> = ssh.get_args().map(|word| word.to_str().expect("UTF-8")).collect();
+        assert!(words.contains(&"LogLevel=ERROR") && words.contains(&"StrictHostKeyChecking=yes"), "{words:?}");
+        assert!(words.ends_with(&["-p", "2222", "-l", "root", "10.0.0.3"]), "{words:?}");
+        assert!(read.ssh("w2", &[]).is_err());
         assert_eq!(read.nodes().iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["cp", "w1"]);
     }
 

@@ -5,6 +5,7 @@
 pub mod ansible;
 pub mod cli;
 pub mod cluster;
+pub mod debug;
 pub mod down;
 pub mod events;
 pub mod inventory;

@@ -6,6 +6,7 @@ use nodectl::interrupt;
 use nodectl::record::{self, NodeRecord, RecordError};
 
 use crate::cli::{Cli, Verb};
+use crate::debug::{self, DebugError};
 use crate::down::{self, DownError};
 use crate::inventory::{Inventory, InventoryError};
 use crate::kubeconfig::{self, KubeconfigError};
@@ -34,6 +35,9 @@ pub enum Error {
     /// `swap`.
     #[error(transparent)]
     Swap(#[from] SwapError),
+    /// `debug`.
+    #[error(transparent)]
+    Debug(#[from] DebugError),
     /// `kubeconfig`.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
@@ -56,6 +60,7 @@ pub fn run(cli: Cli, input: impl BufRead, mut output: impl Write) -> Result<(), 
         Verb::Up(args) => up::run(dirs, ansible, &args, input, output, &interrupt::flag())?,
         Verb::Down { cluster, no_reset } => down::run(dirs, ansible, &cluster, no_reset, &interrupt::flag())?,
         Verb::Swap(args) => swap::run(dirs, ansible, &args, input, output, &interrupt::flag())?,
+        Verb::Debug(args) => debug::run(dirs, ansible, &args, output, &interrupt::flag())?,
         Verb::Which { program } => which::run(ansible, dirs, &program, output)?,
         Verb::Kubeconfig { cluster } => kubeconfig::run(dirs, &cluster, output)?,
     }

@@ -1,24 +1,26 @@
 //! Replace one component of a running cluster, and take it back when it is not well.
 
-use std::fs::File;
-use std::io::{BufRead, Write};
-use std::process::{Command, Stdio};
+use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nodectl::command::CommandError;
-use nodectl::component::{Component, ComponentRecord, Kind};
+use nodectl::component::{Component, ComponentRecord};
 use nodectl::files::FileError;
 use nodectl::name::Name;
 use nodectl::record::{self, RecordError};
 use nodectl::state::StateDirs;
-use serde_json::{Map, Value, json};
 
-use crate::ansible::{Ansible, AnsibleArgs, AnsibleError, Play};
-use crate::cluster::{ClusterFiles, Unknown};
-use crate::inventory::{Inventory, InventoryError};
-use crate::up::rounded;
+use crate::ansible::{AnsibleArgs, AnsibleError};
+use crate::cluster::Unknown;
+use crate::inventory::InventoryError;
+
+pub(crate) mod new;
+mod running;
+
+pub(crate) use new::New;
+pub(crate) use running::Running;
 
 /// What `clusterctl swap` is asked.
 #[derive(Clone, Debug, clap::Args)]
@@ -84,7 +86,7 @@ pub enum SwapError {
     Ansible(#[from] AnsibleError),
     /// The record could not be written.
     #[error("cannot write the record to standard output")]
-    Output(#[source] std::io::Error),
+    Output(#[source] io::Error),
     /// The file system refused.
     #[error(transparent)]
     File(#[from] FileError),
@@ -104,95 +106,28 @@ pub fn run(
     mut output: impl Write,
     interrupted: &Arc<AtomicBool>,
 ) -> Result<(), SwapError> {
-    let cluster = ClusterFiles::new(dirs, &args.cluster);
-    let path = cluster.known_inventory()?;
-    let (inventory, _) = Inventory::read(File::open(&path).map_err(FileError::of("open", &path))?)?;
-    let ansible = Ansible::find(ansible, dirs)?;
+    let cluster = Running::open(dirs, ansible, &args.cluster, interrupted)?;
     if let Some(component) = args.component {
         // Before it is built.
-        nodes(component, &args.nodes, &inventory)?;
+        cluster.nodes(component, &args.nodes)?;
     }
+    once(&cluster, args, input, &mut output)
+}
+
+fn once(cluster: &Running<'_>, args: &SwapArgs, input: impl BufRead, output: &mut impl Write) -> Result<(), SwapError> {
     let begun = Instant::now();
-    let wanted = wanted(dirs, args, input)?;
-    let wanted =
-        wanted.into_iter().map(|(component, play)| Ok((nodes(component, &args.nodes, &inventory)?, component, play)));
+    let wanted = match (args.component, &args.from) {
+        (Some(component), Some(source)) => new::built(cluster.dirs(), component, source)?,
+        (Some(component), None) => vec![New::original(component)],
+        (None, _) => record::read_all(input)?.into_iter().map(|record: ComponentRecord| New::of(&record)).collect(),
+    };
+    let wanted = wanted.into_iter().map(|new| Ok((cluster.nodes(new.component, &args.nodes)?, new)));
     let wanted = wanted.collect::<Result<Vec<_>, SwapError>>()?;
     let build = begun.elapsed();
-    let _lock = cluster.lock(dirs)?;
-    for (nodes, component, mut swap) in wanted {
-        let started = Instant::now();
-        swap["timeout"] = json!(args.timeout);
-        // On each node it may be awaited, taken back, and taken back again for another node's sake.
-        let deadline = Duration::from_secs(args.timeout * 3 + 300);
-        let play = Play {
-            variables: Map::from_iter([("swap".to_owned(), swap.clone())]),
-            nodes: &nodes,
-            ..Play::new("swap", deadline)
-        };
-        let summary = ansible.run(&play, dirs, &cluster, interrupted)?;
-        let record = json!({
-            "cluster": args.cluster,
-            "component": component,
-            "version": swap["version"],
-            "sha256": swap["sha256"],
-            "changed": summary.changed,
-            "build": rounded(build.as_secs_f64()),
-            "seconds": rounded(started.elapsed().as_secs_f64()),
-            "steps": summary.steps,
-        });
+    let _lock = cluster.lock()?;
+    for (nodes, new) in wanted {
+        let record = cluster.put(&new, &nodes, args.timeout, build)?;
         writeln!(output, "{record}").map_err(SwapError::Output)?;
     }
     Ok(())
-}
-
-/// What to put in place, in the playbook's words.
-fn wanted(dirs: &StateDirs, args: &SwapArgs, input: impl BufRead) -> Result<Vec<(Component, Value)>, SwapError> {
-    let records: Vec<ComponentRecord> = match (args.component, &args.from) {
-        (Some(component), Some(source)) => build(dirs, component, source)?,
-        (Some(component), None) => {
-            return Ok(vec![(
-                component,
-                json!({"component": component, "kind": component.kind(), "state": "original"}),
-            )]);
-        }
-        (None, _) => record::read_all(input)?,
-    };
-    let new = |record: ComponentRecord| {
-        // Of the fields that we know nothing of, none becomes a variable of Ansible's, which would be a template.
-        let record = ComponentRecord { extra: Map::new(), ..record };
-        let mut swap = json!(record);
-        swap["kind"] = json!(record.component.kind());
-        swap["state"] = json!("new");
-        (record.component, swap)
-    };
-    Ok(records.into_iter().map(new).collect())
-}
-
-/// Have nodectl build it.
-fn build(dirs: &StateDirs, component: Component, source: &str) -> Result<Vec<ComponentRecord>, SwapError> {
-    // Of one build with us, where that is known.
-    let beside = std::env::current_exe().unwrap_or_default().with_file_name("nodectl");
-    let mut nodectl = Command::new(if beside.is_file() { beside } else { "nodectl".into() });
-    nodectl.arg("--state-dir").arg(&dirs.state).arg("--run-dir").arg(&dirs.run);
-    nodectl.args(["component", component.name(), "--from", source]).stdin(Stdio::null()).stderr(Stdio::inherit());
-    let command = nodectl::command::shown(&nodectl);
-    let output = nodectl.output().map_err(|source| CommandError::Spawn { command: command.clone(), source })?;
-    if !output.status.success() {
-        return Err(SwapError::NotBuilt { component, command });
-    }
-    Ok(record::read_all(output.stdout.as_slice())?)
-}
-
-/// The nodes that it is to be replaced on: all that it runs on, or those that are `named`.
-fn nodes(component: Component, named: &[Name], inventory: &Inventory) -> Result<Vec<String>, SwapError> {
-    let there = match component.kind() {
-        Kind::StaticPod => inventory.control_plane(),
-        Kind::Workload if !named.is_empty() => return Err(SwapError::Everywhere(component)),
-        Kind::Workload | Kind::Program => inventory.nodes(),
-    };
-    let there: Vec<_> = there.into_iter().map(ToString::to_string).collect();
-    if let Some(node) = named.iter().find(|node| !there.contains(&node.to_string())) {
-        return Err(SwapError::Elsewhere { component, node: node.clone(), there });
-    }
-    Ok(if named.is_empty() { there } else { named.iter().map(ToString::to_string).collect() })
 }

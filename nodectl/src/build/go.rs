@@ -138,7 +138,8 @@ impl Toolchain {
 
         let mut go = Command::new("go");
         // -mod=mod fills in go.mod and go.sum. As an argument it leaves the user's GOFLAGS alone.
-        go.args(["build", "-v", "-mod=mod", "-trimpath", "-tags", component.tags, "-ldflags", &component.ldflags()]);
+        go.args(["build", "-v", "-mod=mod"]).args(component.flavor.flags());
+        go.args(["-tags", component.tags, "-ldflags", &component.ldflags()]);
         let mut out = OsString::from(&bin);
         out.push("/");
         go.arg("-o").arg(out).args(component.programs.iter().map(|(_, package)| package));
