@@ -2,11 +2,12 @@
 
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use nodectl::command::CommandError;
 use nodectl::component::{Component, ComponentRecord};
+use nodectl::error_chain;
 use nodectl::files::FileError;
 use nodectl::name::Name;
 use nodectl::record::{self, RecordError};
@@ -16,9 +17,11 @@ use crate::ansible::{AnsibleArgs, AnsibleError};
 use crate::cluster::Unknown;
 use crate::inventory::InventoryError;
 
+mod changes;
 pub(crate) mod new;
 mod running;
 
+use changes::{Changes, WatchError};
 pub(crate) use new::New;
 pub(crate) use running::Running;
 
@@ -34,6 +37,9 @@ pub struct SwapArgs {
     /// Put back what the cluster was made with
     #[arg(long, group = "what", requires = "component")]
     pub revert: bool,
+    /// Do it again whenever the source changes, dir: or file:, until Ctrl-C
+    #[arg(long, requires = "from")]
+    pub watch: bool,
     /// Only on these nodes
     #[arg(long = "node", value_name = "NODE")]
     pub nodes: Vec<Name>,
@@ -78,6 +84,9 @@ pub enum SwapError {
         /// The command.
         command: String,
     },
+    /// The source cannot be watched.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
     /// The records cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -111,7 +120,10 @@ pub fn run(
         // Before it is built.
         cluster.nodes(component, &args.nodes)?;
     }
-    once(&cluster, args, input, &mut output)
+    match &args.from {
+        Some(source) if args.watch => watch(&cluster, args, source, output, interrupted),
+        _ => once(&cluster, args, input, &mut output),
+    }
 }
 
 fn once(cluster: &Running<'_>, args: &SwapArgs, input: impl BufRead, output: &mut impl Write) -> Result<(), SwapError> {
@@ -130,4 +142,28 @@ fn once(cluster: &Running<'_>, args: &SwapArgs, input: impl BufRead, output: &mu
         writeln!(output, "{record}").map_err(SwapError::Output)?;
     }
     Ok(())
+}
+
+/// Swap, and again after each change. What fails then is the change, which the next one may mend.
+fn watch(
+    cluster: &Running<'_>,
+    args: &SwapArgs,
+    source: &str,
+    mut output: impl Write,
+    interrupted: &AtomicBool,
+) -> Result<(), SwapError> {
+    // Watched from before it is read: what changes while it is built is not missed.
+    let changes = Changes::of(source)?;
+    loop {
+        match once(cluster, args, io::empty(), &mut output) {
+            Err(error @ SwapError::Output(_)) => return Err(error),
+            _ if interrupted.load(Ordering::Relaxed) => return Ok(()),
+            Err(error) => eprintln!("swap: {}", error_chain(&error)),
+            Ok(()) => {}
+        }
+        eprintln!("swap: waiting for a change of {source}");
+        if !changes.wait(interrupted)? {
+            return Ok(());
+        }
+    }
 }

@@ -99,6 +99,11 @@ impl Checkout {
         &self.path
     }
 
+    /// The directories with the source of its programs.
+    pub fn sources(&self) -> impl Iterator<Item = PathBuf> {
+        SOURCES.iter().map(|dir| self.path.join(dir)).filter(|dir| dir.is_dir())
+    }
+
     /// The version of Kubernetes' module that is vendored; what is no Go package (pause) is left out there.
     pub fn vendored(&self) -> Option<&Version> {
         self.vendored.as_ref()
