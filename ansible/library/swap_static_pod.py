@@ -11,7 +11,18 @@ import tempfile
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.component import Problem, Processes, answer, is_well, kubectl, last_lines, run, succeeds, wait
+from ansible.module_utils.component import (
+    PROBES,
+    Problem,
+    Processes,
+    answer,
+    is_well,
+    kubectl,
+    last_lines,
+    run,
+    succeeds,
+    wait,
+)
 
 DOCUMENTATION = """
 module: swap_static_pod
@@ -36,6 +47,11 @@ options:
   sha256:
     description: SHA-256 of its program.
     type: str
+  debug:
+    description: Whether a debugger will stop its process. Then it has no probes, leads without an election, and is not
+      ended for being slow to answer.
+    type: bool
+    default: false
   timeout:
     description: Seconds that it may take to be well.
     type: int
@@ -58,6 +74,9 @@ KEPT = "/etc/kubernetes/kubeadm-systemd/swapped"
 
 # Their leases have their names.
 ELECTED = ("kube-controller-manager", "kube-scheduler")
+
+# To lead without having been elected.
+UNELECTED = "--leader-elect=false"
 
 # Seconds that the old process may take to end. kube-apiserver would wait for its clients, which hold on to their
 # watches, until kubelet kills it after 30.
@@ -84,12 +103,16 @@ class StaticPod:
 
     def manifest(self):
         """The manifest that is there."""
-        return json.loads(run("kubectl", "patch", "--local", f"--filename={self.path}", "--patch={}", "--output=json"))
+        return json.loads(patched(self.path, {}, "json"))
 
-    def swap(self, image, sha256):
+    def container(self, manifest):
+        """Its container."""
+        return next(each for each in manifest["spec"]["containers"] if each["name"] == self.name)
+
+    def swap(self, image, sha256, debug):
         """Run another image. Returns whether it was another one."""
         manifest = self.manifest()
-        container = next(each for each in manifest["spec"]["containers"] if each["name"] == self.name)
+        container = self.container(manifest)
         if container["image"] == image and self.processes.of(sha256):
             return False
         # kubeadm's manifests have no uid. Those that we write have the one that kubelet made of kubeadm's: to kubelet
@@ -98,10 +121,12 @@ class StaticPod:
         uid = manifest["metadata"].get("uid") or self.uid()
         for which in ["previous"] if "uid" in manifest["metadata"] else ["previous", "original"]:
             write(self.kept(which), read(self.path))
-        patch = {"metadata": {"uid": uid}, "spec": {"containers": [{"name": self.name, "image": image}]}}
-        words = ("--local", f"--filename={self.path}", f"--patch={json.dumps(patch)}", "--output=yaml")
+        new = {"name": self.name, "image": image, **(eased(container) if debug else {})}
+        patch = {"metadata": {"uid": uid}, "spec": {"containers": [new]}}
+        # One for a debugger lacks what another one needs.
+        base = self.path if has_probes(container) else self.kept("original")
         try:
-            self.switch(run("kubectl", "patch", *words), manifest, lambda is_new, digest: is_new and digest == sha256)
+            self.switch(patched(base, patch, "yaml"), lambda is_new, digest: is_new and digest == sha256)
         except Problem as problem:
             # Where kubelet has not even ended the old one, that one does.
             self.back("previous", lambda is_new, digest: is_new or digest != sha256)
@@ -114,7 +139,7 @@ class StaticPod:
         if not os.path.exists(kept) or "uid" not in self.manifest()["metadata"]:
             # Never swapped, or kubeadm has written its own since (kubeadm upgrade).
             return False
-        self.switch(read(kept), self.manifest(), is_it)
+        self.switch(read(kept), is_it)
         if which == "original":
             for each in glob.glob(self.kept("*")):
                 os.unlink(each)
@@ -122,11 +147,13 @@ class StaticPod:
             os.unlink(kept)
         return True
 
-    def switch(self, content, manifest, is_it):
+    def switch(self, content, is_it):
         """Have kubelet run a manifest, and wait until the process that `is_it` is well and leads."""
-        old, logs, holder = self.processes.ids(), set(self.logs()), self.holder()
+        holder = None if UNELECTED in content else self.holder()
+        old, logs = self.processes.ids(), set(self.logs())
         started, seen, released = time.time(), set(), False
-        probe = probe_url(manifest, self.name)
+        # What is there may have none.
+        probe = probe_url(self.container(json.loads(patched(self.kept("original"), {}, "json"))))
         write(self.path, content)
 
         def is_done():
@@ -213,13 +240,32 @@ def kill(pids):
             pass
 
 
-def probe_url(manifest, name):
+def patched(path, patch, output):
+    """A manifest with a patch."""
+    words = ("--local", f"--filename={path}", f"--patch={json.dumps(patch)}", f"--output={output}")
+    return run("kubectl", "patch", *words)
+
+
+def has_probes(container):
+    """Tell whether kubelet asks a container whether it is well."""
+    return any(probe in container for probe in PROBES)
+
+
+def eased(container):
+    """What of a container must be another for its process to outlive a breakpoint."""
+    command = container["command"]
+    election = [word for word in command if word.startswith("--leader-elect=")]
+    if election:
+        # Who does not answer loses the election, and ends itself.
+        command = [word for word in command if word not in election] + [UNELECTED]
+    return {"command": command, **dict.fromkeys(PROBES)}
+
+
+def probe_url(container):
     """Where kubelet asks whether a container is well."""
-    container = next(each for each in manifest["spec"]["containers"] if each["name"] == name)
-    probes = [container[kind] for kind in ("readinessProbe", "livenessProbe", "startupProbe") if kind in container]
-    if not probes:
-        raise Problem(f"the manifest of {name} has no probe that would tell whether it is well")
-    get = probes[0]["httpGet"]
+    if not has_probes(container):
+        raise Problem(f"the manifest of {container['name']} has no probe that would tell whether it is well")
+    get = next(container[probe] for probe in PROBES if probe in container)["httpGet"]
     ports = {port.get("name"): port["containerPort"] for port in container.get("ports", [])}
     port = ports.get(get["port"], get["port"])
     return f"{get.get('scheme', 'HTTP').lower()}://{get.get('host') or '127.0.0.1'}:{port}{get.get('path', '/')}"
@@ -252,7 +298,7 @@ def act(params):
     """Swap. Returns whether it was something else."""
     pod = StaticPod(params["component"], params["timeout"])
     if params["state"] == "new":
-        return pod.swap(params["image"], params["sha256"])
+        return pod.swap(params["image"], params["sha256"], params["debug"])
     return pod.back(params["state"])
 
 
@@ -263,6 +309,7 @@ def main():
         "state": {"type": "str", "choices": ["new", "previous", "original"], "default": "new"},
         "image": {"type": "str"},
         "sha256": {"type": "str"},
+        "debug": {"type": "bool", "default": False},
         "timeout": {"type": "int", "default": 60},
     }
     module = AnsibleModule(argument_spec=argument_spec, required_if=[("state", "new", ("image", "sha256"))])

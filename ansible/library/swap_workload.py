@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.component import Problem, answer, kubectl, last_lines, wait
+from ansible.module_utils.component import PROBES, Problem, answer, kubectl, last_lines, wait
 
 DOCUMENTATION = """
 module: swap_workload
@@ -32,6 +32,10 @@ options:
   image:
     description: The image's name and tag.
     type: str
+  debug:
+    description: Whether a debugger will stop its processes. Then it has no probes.
+    type: bool
+    default: false
   timeout:
     description: Seconds that it may take to be well.
     type: int
@@ -49,8 +53,9 @@ EXAMPLES = """
 
 RETURN = ""
 
-# Where the image is put down that kubeadm has put there.
-ORIGINAL = "kubeadm-systemd/original-image"
+# What is replaced of a container, and where that is put down which kubeadm has put there.
+FIELDS = ("image", *PROBES)
+ORIGINAL = "kubeadm-systemd/original"
 
 # How each kind replaces all pods at once, and how it counts those that are ready.
 STRATEGY = {"daemonset": "updateStrategy", "deployment": "strategy"}
@@ -72,41 +77,52 @@ class Workload:
         """What the API server has of it."""
         return json.loads(self.kubectl("get", self.kind, self.name, "--output=json"))
 
-    def swap(self, image):
+    def swap(self, image, debug):
         """Run another image. Returns whether it was another one."""
         before = self.get()
-        old = self.image(before)
-        if old == image:
+        old = self.fields(before)
+        if old["image"] == image:
             return False
-        original = before["metadata"].get("annotations", {}).get(ORIGINAL, old)
+        original = self.original(before) or old
+        new = {**original, **(dict.fromkeys(PROBES) if debug else {}), "image": image}
         try:
-            self.switch(before, image, original)
+            self.switch(before, new, original)
         except Problem as problem:
             self.switch(before, old, None if original == old else original)
-            raise Problem(f"{problem}\n{self.name} is back at {old}") from None
+            raise Problem(f"{problem}\n{self.name} is back at {old['image']}") from None
         return True
 
     def back(self):
         """Run what kubeadm has put there. Returns whether it was something else."""
         now = self.get()
-        original = now["metadata"].get("annotations", {}).get(ORIGINAL)
+        original = self.original(now)
         if not original:
             return False
         self.switch(now, original, None)
         return True
 
-    def switch(self, before, image, original):
-        """Set the image of all pods at once, and wait until they are ready."""
+    def original(self, of):
+        """What kubeadm has put there, if it was replaced."""
+        return json.loads(of["metadata"].get("annotations", {}).get(ORIGINAL, "null"))
+
+    def fields(self, of):
+        """What is there of its container."""
+        containers = of["spec"]["template"]["spec"]["containers"]
+        container = next(each for each in containers if each["name"] == self.name)
+        return {field: container.get(field) for field in FIELDS}
+
+    def switch(self, before, fields, original):
+        """Set the image and the probes of all pods at once, and wait until they are ready."""
         field = STRATEGY[self.kind]
         usual = {each: before["spec"].get(each) for each in (field, "minReadySeconds")}
-        template = {"spec": {"containers": [{"name": self.name, "image": image}]}}
+        template = {"spec": {"containers": [{"name": self.name, **fields}]}}
         at_once = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "100%", "maxSurge": 0}}
-        annotations = {"annotations": {ORIGINAL: original}}
+        annotations = {"annotations": {ORIGINAL: json.dumps(original) if original else None}}
         # A pod without a readiness probe is ready as soon as it runs, and if it ends in the next moment.
         spec = {field: at_once, "template": template, "minReadySeconds": 2}
         self.patch("strategic", {"metadata": annotations, "spec": spec})
         try:
-            wait(self.timeout, lambda: self.is_done(image), f"{self.name} is not ready")
+            wait(self.timeout, lambda: self.is_done(fields["image"]), f"{self.name} is not ready")
         finally:
             self.patch("merge", {"spec": usual})
 
@@ -123,17 +139,12 @@ class Workload:
                     raise Problem(f"{name} has ended right after its start; its log:\n{last_lines(said)}")
         wanted, updated, available = (status.get(count, 0) for count in COUNTS[self.kind])
         is_observed = status.get("observedGeneration") == now["metadata"]["generation"]
-        return is_observed and self.image(now) == image and wanted == updated == available > 0
+        return is_observed and self.fields(now)["image"] == image and wanted == updated == available > 0
 
     def pods(self, of):
         """Its pods."""
         labels = ",".join(f"{name}={value}" for name, value in of["spec"]["selector"]["matchLabels"].items())
         return json.loads(self.kubectl("get", "pods", f"--selector={labels}", "--output=json"))["items"]
-
-    def image(self, of):
-        """The image of its container."""
-        containers = of["spec"]["template"]["spec"]["containers"]
-        return next(each["image"] for each in containers if each["name"] == self.name)
 
     def patch(self, how, patch):
         """Change it."""
@@ -147,7 +158,7 @@ class Workload:
 def act(params):
     """Swap. Returns whether it was something else."""
     workload = Workload(params["component"], params["kind"], params["timeout"])
-    return workload.swap(params["image"]) if params["state"] == "new" else workload.back()
+    return workload.swap(params["image"], params["debug"]) if params["state"] == "new" else workload.back()
 
 
 def main():
@@ -157,6 +168,7 @@ def main():
         "kind": {"type": "str", "choices": ["daemonset", "deployment"], "required": True},
         "state": {"type": "str", "choices": ["new", "original"], "default": "new"},
         "image": {"type": "str"},
+        "debug": {"type": "bool", "default": False},
         "timeout": {"type": "int", "default": 60},
     }
     module = AnsibleModule(argument_spec=argument_spec, required_if=[("state", "new", ("image",))])

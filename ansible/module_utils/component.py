@@ -14,6 +14,9 @@ import urllib.request
 # Between two looks.
 PAUSE = 0.05
 
+# By which kubelet ends a container that does not answer, or keeps its Services' requests from it.
+PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
+
 # Lines of a component's log that are told when it fails.
 LAST_LINES = 12
 

@@ -16,6 +16,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::Pid;
 use nodectl::command::{self, CommandError};
 use nodectl::files::{self, FileError};
+use nodectl::name::Name;
 use nodectl::state::StateDirs;
 use serde_json::{Map, Value, json};
 
@@ -91,7 +92,7 @@ pub struct Play<'a> {
     /// Variables beside those of the inventory, and before them.
     pub variables: Map<String, Value>,
     /// The nodes that it is limited to; all, if empty.
-    pub nodes: &'a [String],
+    pub nodes: &'a [Name],
 }
 
 impl<'a> Play<'a> {
@@ -155,7 +156,8 @@ impl Ansible {
             ansible.arg("--extra-vars").arg(file);
         }
         if !play.nodes.is_empty() {
-            ansible.arg("--limit").arg(play.nodes.join(","));
+            let names: Vec<_> = play.nodes.iter().map(Name::as_str).collect();
+            ansible.arg("--limit").arg(names.join(","));
         }
         ansible.arg(self.dir.join(format!("{playbook}.yml")));
         let shown = format!("ANSIBLE_CONFIG={} {}", self.dir.join("ansible.cfg").display(), command::shown(&ansible));

@@ -7,6 +7,7 @@ use nodectl::name::Name;
 use nodectl::state::StateDirs;
 
 use crate::ansible::AnsibleArgs;
+use crate::debug::DebugArgs;
 use crate::e2e::E2eArgs;
 use crate::export_logs::ExportLogsArgs;
 use crate::logs::LogsArgs;
@@ -68,6 +69,11 @@ pub enum Verb {
     /// The tests and the images of their pods are built from where the cluster's Kubernetes comes from. Tests that need an
     /// image that cannot be built are left out, and named.
     E2e(E2eArgs),
+    /// Run one component of a running cluster under delve; prints a record once delve can be reached
+    ///
+    /// It is built for that, and nothing ends it for being slow to answer. It goes on so when delve has detached;
+    /// `swap --revert` puts the original back.
+    Debug(DebugArgs),
     /// Print where a program of the Ansible that is run here is
     Which {
         /// The program

@@ -269,6 +269,7 @@ mod tests {
         let (read, text) = Inventory::read(yaml.as_bytes()).expect("read back");
         assert_eq!((&read, &text), (&inventory, &yaml));
         assert_eq!(read.server(), "https://10.0.0.2:6443");
+        assert!(read.host(&"w1".parse().expect("a name")).is_some());
         assert_eq!(read.nodes().iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["cp", "w1"]);
     }
 

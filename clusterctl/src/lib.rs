@@ -6,6 +6,7 @@ pub mod ansible;
 pub mod builder;
 pub mod cli;
 pub mod cluster;
+pub mod debug;
 pub mod down;
 pub mod e2e;
 pub mod events;

@@ -6,6 +6,7 @@ use nodectl::interrupt;
 use nodectl::record::{self, NodeRecord, RecordError};
 
 use crate::cli::{Cli, Verb};
+use crate::debug::{self, DebugError};
 use crate::down::{self, DownError};
 use crate::e2e::{self, E2eError};
 use crate::export_logs::{self, ExportLogsError};
@@ -50,6 +51,9 @@ pub enum Error {
     /// `e2e`.
     #[error(transparent)]
     E2e(#[from] E2eError),
+    /// `debug`.
+    #[error(transparent)]
+    Debug(#[from] DebugError),
     /// `kubeconfig`.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
@@ -76,6 +80,7 @@ pub fn run(cli: Cli, input: impl BufRead, mut output: impl Write) -> Result<(), 
         Verb::Logs(args) => logs::run(dirs, &args, output)?,
         Verb::ExportLogs(args) => export_logs::run(dirs, ansible, &args, output, &interrupt::flag())?,
         Verb::E2e(args) => e2e::run(dirs, ansible, &args, output, &interrupt::flag())?,
+        Verb::Debug(args) => debug::run(dirs, ansible, &args, output, &interrupt::flag())?,
         Verb::Which { program } => which::run(ansible, dirs, &program, output)?,
         Verb::Kubeconfig { cluster } => kubeconfig::run(dirs, &cluster, output)?,
     }

@@ -1,24 +1,30 @@
 //! Replace one component of a running cluster, and take it back when it is not well.
 
-use std::fs::File;
-use std::io::{BufRead, Write};
+use std::io::{self, BufRead, Write};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
-use nodectl::component::{Component, ComponentRecord, Kind};
+use nodectl::component::{Component, ComponentRecord};
+use nodectl::error_chain;
 use nodectl::files::FileError;
 use nodectl::name::Name;
 use nodectl::record::{self, RecordError};
 use nodectl::state::StateDirs;
-use serde_json::{Map, Value, json};
 
-use crate::ansible::{Ansible, AnsibleArgs, AnsibleError, Play};
-use crate::builder::{BuilderError, records};
-use crate::cluster::{ClusterFiles, Unknown};
-use crate::inventory::{Inventory, InventoryError};
-use crate::placement::{self, Elsewhere};
-use crate::up::rounded;
+use crate::ansible::{AnsibleArgs, AnsibleError};
+use crate::builder::BuilderError;
+use crate::cluster::Unknown;
+use crate::inventory::InventoryError;
+use crate::placement::Elsewhere;
+
+mod changes;
+pub(crate) mod new;
+mod running;
+
+use changes::{Changes, WatchError};
+pub(crate) use new::New;
+pub(crate) use running::Running;
 
 /// What `clusterctl swap` is asked.
 #[derive(Clone, Debug, clap::Args)]
@@ -32,6 +38,9 @@ pub struct SwapArgs {
     /// Put back what the cluster was made with
     #[arg(long, group = "what", requires = "component")]
     pub revert: bool,
+    /// Do it again whenever the source changes, dir: or file:, until Ctrl-C
+    #[arg(long, requires = "from")]
+    pub watch: bool,
     /// Only on these nodes
     #[arg(long = "node", value_name = "NODE")]
     pub nodes: Vec<Name>,
@@ -66,6 +75,9 @@ pub enum SwapError {
         /// Why.
         source: BuilderError,
     },
+    /// The source cannot be watched.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
     /// The records cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -74,7 +86,7 @@ pub enum SwapError {
     Ansible(#[from] AnsibleError),
     /// The record could not be written.
     #[error("cannot write the record to standard output")]
-    Output(#[source] std::io::Error),
+    Output(#[source] io::Error),
     /// The file system refused.
     #[error(transparent)]
     File(#[from] FileError),
@@ -94,75 +106,55 @@ pub fn run(
     mut output: impl Write,
     interrupted: &Arc<AtomicBool>,
 ) -> Result<(), SwapError> {
-    let cluster = ClusterFiles::new(dirs, &args.cluster);
-    let path = cluster.known_inventory()?;
-    let (inventory, _) = Inventory::read(File::open(&path).map_err(FileError::of("open", &path))?)?;
-    let ansible = Ansible::find(ansible, dirs)?;
+    let cluster = Running::open(dirs, ansible, &args.cluster, interrupted)?;
     if let Some(component) = args.component {
         // Before it is built.
-        nodes(component, &args.nodes, &inventory)?;
+        cluster.nodes(component, &args.nodes)?;
     }
+    match &args.from {
+        Some(source) if args.watch => watch(&cluster, args, source, output, interrupted),
+        _ => once(&cluster, args, input, &mut output),
+    }
+}
+
+fn once(cluster: &Running<'_>, args: &SwapArgs, input: impl BufRead, output: &mut impl Write) -> Result<(), SwapError> {
     let begun = Instant::now();
-    let wanted = wanted(dirs, args, input)?;
-    let wanted =
-        wanted.into_iter().map(|(component, play)| Ok((nodes(component, &args.nodes, &inventory)?, component, play)));
+    let wanted = match (args.component, &args.from) {
+        (Some(component), Some(source)) => new::built(cluster.dirs(), component, source)?,
+        (Some(component), None) => vec![New::original(component)],
+        (None, _) => record::read_all(input)?.into_iter().map(|record: ComponentRecord| New::of(&record)).collect(),
+    };
+    let wanted = wanted.into_iter().map(|new| Ok((cluster.nodes(new.component, &args.nodes)?, new)));
     let wanted = wanted.collect::<Result<Vec<_>, SwapError>>()?;
     let build = begun.elapsed();
-    let _lock = cluster.lock(dirs)?;
-    for (nodes, component, mut swap) in wanted {
-        let started = Instant::now();
-        swap["timeout"] = json!(args.timeout);
-        // On each node it may be awaited, taken back, and taken back again for another node's sake.
-        let deadline = Duration::from_secs(args.timeout * 3 + 300);
-        let play = Play {
-            variables: Map::from_iter([("swap".to_owned(), swap.clone())]),
-            nodes: &nodes,
-            ..Play::new("swap", deadline)
-        };
-        let summary = ansible.run(&play, dirs, &cluster, interrupted)?;
-        let record = json!({
-            "cluster": args.cluster,
-            "component": component,
-            "version": swap["version"],
-            "sha256": swap["sha256"],
-            "changed": summary.changed,
-            "build": rounded(build.as_secs_f64()),
-            "seconds": rounded(started.elapsed().as_secs_f64()),
-            "steps": summary.steps,
-        });
+    let _lock = cluster.lock()?;
+    for (nodes, new) in wanted {
+        let record = cluster.put(&new, &nodes, args.timeout, build)?;
         writeln!(output, "{record}").map_err(SwapError::Output)?;
     }
     Ok(())
 }
 
-/// What to put in place, in the playbook's words.
-fn wanted(dirs: &StateDirs, args: &SwapArgs, input: impl BufRead) -> Result<Vec<(Component, Value)>, SwapError> {
-    let records: Vec<ComponentRecord> = match (args.component, &args.from) {
-        (Some(component), Some(source)) => records(dirs, &["component", component.name(), "--from", source])
-            .map_err(|source| SwapError::NotBuilt { component, source })?,
-        (Some(component), None) => {
-            return Ok(vec![(
-                component,
-                json!({"component": component, "kind": component.kind(), "state": "original"}),
-            )]);
+/// Swap, and again after each change. What fails then is the change, which the next one may mend.
+fn watch(
+    cluster: &Running<'_>,
+    args: &SwapArgs,
+    source: &str,
+    mut output: impl Write,
+    interrupted: &AtomicBool,
+) -> Result<(), SwapError> {
+    // Watched from before it is read: what changes while it is built is not missed.
+    let changes = Changes::of(source)?;
+    loop {
+        match once(cluster, args, io::empty(), &mut output) {
+            Err(error @ SwapError::Output(_)) => return Err(error),
+            _ if interrupted.load(Ordering::Relaxed) => return Ok(()),
+            Err(error) => eprintln!("swap: {}", error_chain(&error)),
+            Ok(()) => {}
         }
-        (None, _) => record::read_all(input)?,
-    };
-    let new = |record: ComponentRecord| {
-        // Of the fields that we know nothing of, none becomes a variable of Ansible's, which would be a template.
-        let record = ComponentRecord { extra: Map::new(), ..record };
-        let mut swap = json!(record);
-        swap["kind"] = json!(record.component.kind());
-        swap["state"] = json!("new");
-        (record.component, swap)
-    };
-    Ok(records.into_iter().map(new).collect())
-}
-
-/// The nodes that it is to be replaced on: all that it runs on, or those that are `named`.
-fn nodes(component: Component, named: &[Name], inventory: &Inventory) -> Result<Vec<String>, SwapError> {
-    if component.kind() == Kind::Workload && !named.is_empty() {
-        return Err(SwapError::Everywhere(component));
+        eprintln!("swap: waiting for a change of {source}");
+        if !changes.wait(interrupted)? {
+            return Ok(());
+        }
     }
-    Ok(placement::nodes(component, named, inventory)?.iter().map(ToString::to_string).collect())
 }

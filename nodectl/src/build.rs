@@ -44,6 +44,7 @@ pub mod unpack;
 pub mod wanted;
 pub mod whole;
 
+use component::Flavor;
 pub use context::Context;
 use release::Mirrors;
 use single::{ComponentError, Origin};
@@ -162,7 +163,8 @@ pub fn run(args: &BuildArgs, dirs: &StateDirs, output: impl Write) -> Result<(),
     let mut supplies = supply::obtain(&cx, &args.mirrors, &source, &base)?;
     let kubelet = match &args.kubelet {
         Some(origin) => {
-            let other = single::obtain(&cx, Component::Kubelet, origin, &args.mirrors).map_err(Error::Kubelet)?;
+            let other = single::obtain(&cx, Component::Kubelet, origin, &args.mirrors, Flavor::Release)
+                .map_err(Error::Kubelet)?;
             supplies.programs.extend(other.1.into_iter().filter(|(name, _)| *name == Component::Kubelet.name()));
             other.0
         }

@@ -109,6 +109,9 @@ pub struct ComponentRecord {
     /// That image as an archive (an OCI layout).
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "untrusted::optional_file")]
     pub archive: Option<PathBuf>,
+    /// delve's program, if the component was compiled for it: then nothing must end it for being slow to answer.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "untrusted::optional_file")]
+    pub debugger: Option<PathBuf>,
     /// Fields that this version does not know, passed through.
     #[serde(flatten)]
     pub extra: Map<String, Value>,

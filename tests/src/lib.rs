@@ -4,6 +4,7 @@ pub mod ansible;
 pub mod binary;
 pub mod cluster;
 pub mod cni;
+pub mod delve;
 pub mod fixture;
 pub mod generated;
 pub mod host;

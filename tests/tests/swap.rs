@@ -1,9 +1,14 @@
 //! The loop of a developer of Kubernetes: change its source, have a running cluster run it, and take it back.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tests::HostState;
 use tests::cluster::{Cluster, refused};
@@ -23,6 +28,7 @@ fn components_are_swapped_and_taken_back() {
     bad_requests_are_refused(&cluster);
     a_changed_scheduler_leads(&cluster, &source, &server);
     one_that_crashes_is_taken_back_and_has_said_why(&cluster, &source, &server);
+    every_save_is_swapped(&cluster, &source, &server);
     a_changed_kubelet_runs_on_every_node(&cluster, &source);
     one_that_ends_at_once_is_taken_back_on_every_node(&cluster);
     the_others_come_back_as_well(&cluster);
@@ -157,6 +163,8 @@ fn bad_requests_are_refused(cluster: &Cluster) {
     assert!(said.contains("there is no new kubelet to put in place") && said.contains("/nowhere"), "{said}");
     let said = refused(&["runc", "--from", "go:v1.3.0"]);
     assert!(said.contains("runc cannot be had from go:v1.3.0; use file:PATH"), "{said}");
+    let said = refused(&["kubelet", "--from", "go:v1.37.2", "--watch"]);
+    assert!(said.contains("go:v1.37.2 does not change, so there is nothing to watch"), "{said}");
     let said = refused(&["kubelet"]);
     assert!(said.contains("--from") && said.contains("--revert"), "{said}");
     let said = refused(&["kubelet", "--revert", "--cluster", "nowhere"]);
@@ -194,6 +202,36 @@ fn one_that_crashes_is_taken_back_and_has_said_why(cluster: &Cluster, source: &s
     assert_eq!(running(cluster, "node1", "kube-scheduler"), before);
     all_are_ready(cluster);
     a_pod_is_scheduled(cluster, "scheduled-after-a-crash");
+}
+
+/// From one that crashes: `--watch` goes on after what is taken back, and after what does not compile.
+fn every_save_is_swapped(cluster: &Cluster, source: &str, server: &Path) {
+    let said = tempfile::NamedTempFile::new().expect("a file");
+    let mut watch = cluster.clusterctl(&["swap", "kube-scheduler", "--from", source, "--watch"]);
+    let mut watch = watch.stdout(Stdio::piped()).stderr(said.reopen().expect("open")).spawn().expect("runs");
+    let mut records = BufReader::new(watch.stdout.take().expect("piped"));
+    let waits_after = |what: &str| {
+        let is_said = || {
+            let text = fs::read_to_string(said.path()).expect("readable");
+            text.rfind(what).is_some_and(|at| text[at..].contains("swap: waiting for a change of dir:"))
+        };
+        let begun = Instant::now();
+        while !is_said() {
+            assert!(begun.elapsed() < Duration::from_secs(300), "{}", fs::read_to_string(said.path()).expect("read"));
+            thread::sleep(Duration::from_millis(50));
+        }
+    };
+    waits_after("panic: a crash that was made by a test");
+    edit(server, "this does not compile");
+    waits_after("there is no new kube-scheduler to put in place");
+    edit(server, r#"klog.FromContext(ctx).Info("A change that was saved")"#);
+    let mut record = String::new();
+    records.read_line(&mut record).expect("readable");
+    let record: Value = serde_json::from_str(&record).expect("a record");
+    assert_eq!(record["sha256"], running(cluster, "node1", "kube-scheduler"));
+    waits_after("Run it in the static pod");
+    kill(Pid::from_raw(watch.id().cast_signed()), Signal::SIGINT).expect("it runs");
+    assert!(watch.wait().expect("waited").success());
 }
 
 fn a_changed_kubelet_runs_on_every_node(cluster: &Cluster, source: &str) {

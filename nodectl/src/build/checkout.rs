@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 use walkdir::WalkDir;
 
 use super::child::{self, ChildError};
-use super::component::{Component, KUBERNETES};
+use super::component::{Component, Flavor, KUBERNETES};
 use super::digest::{self, Key};
 use super::go;
 use super::source::{SourceError, Version};
@@ -100,6 +100,11 @@ impl Checkout {
         &self.path
     }
 
+    /// The directories with the source of its programs.
+    pub fn sources(&self) -> impl Iterator<Item = PathBuf> {
+        SOURCES.iter().map(|dir| self.path.join(dir)).filter(|dir| dir.is_dir())
+    }
+
     /// The version of Kubernetes' module that is vendored; what is no Go package (pause) is left out there.
     pub fn vendored(&self) -> Option<&Version> {
         self.vendored.as_ref()
@@ -109,15 +114,21 @@ impl Checkout {
     ///
     /// # Errors
     /// When it does not compile.
-    pub fn build(&self, cx: &Context, names: &[&'static str]) -> Result<(Version, Programs), CheckoutError> {
+    pub fn build(
+        &self,
+        cx: &Context,
+        names: &[&'static str],
+        flavor: Flavor,
+    ) -> Result<(Version, Programs), CheckoutError> {
         let made = self.path.join("_output/local/bin/linux").join(arch());
         let source = newest_source(&self.path)?;
-        if is_newer(&made, source, names) {
+        // What is there has most likely been optimised.
+        if flavor == Flavor::Release && is_newer(&made, source, names) {
             eprintln!("build: using the programs in {}", made.display());
             return Ok((version_of(&made.join(names[0]))?, keep(cx, &made, names)?));
         }
         let version = self.version(source)?;
-        let out = self.compile(cx, &version, names)?;
+        let out = self.compile(cx, &version, names, flavor)?;
         Ok((version, keep(cx, &out, names)?))
     }
 
@@ -146,11 +157,18 @@ impl Checkout {
     }
 
     /// Compile in the tree. The programs stay where they are, so that go links only what has changed.
-    fn compile(&self, cx: &Context, version: &Version, names: &[&str]) -> Result<PathBuf, CheckoutError> {
-        let out = working_dir(cx, &self.path).join("bin");
+    fn compile(
+        &self,
+        cx: &Context,
+        version: &Version,
+        names: &[&str],
+        flavor: Flavor,
+    ) -> Result<PathBuf, CheckoutError> {
+        let out = working_dir(cx, &self.path).join(if flavor == Flavor::Debug { "debug" } else { "bin" });
         fs::create_dir_all(&out).map_err(FileError::of("create", &out))?;
         let mut go = Command::new("go");
-        go.args(["build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", &Component::kubernetes(version).ldflags()]);
+        go.args(["build", "-v", "-buildvcs=false"]).args(flavor.flags());
+        go.args(["-ldflags", &Component::kubernetes(version).compiled_for(flavor).ldflags()]);
         go.arg("-o").arg(&out);
         // By their import paths, which are the same in both kinds of tree.
         go.args(names.iter().map(|name| format!("{KUBERNETES}/cmd/{name}")));

@@ -8,6 +8,8 @@ use super::source::Version;
 /// Versions of what is not part of Kubernetes and not named by kubeadm. CNI plugins and containerd as upstream
 /// releases them together with containerd 2.4.
 pub const CONTAINERD: &str = "v2.4.2";
+/// Version of delve, which debugs what Go compiles.
+pub const DELVE: &str = "v1.27.2";
 /// Version of the CNI plugins.
 pub const CNI_PLUGINS: &str = "v1.9.1";
 
@@ -24,6 +26,36 @@ pub struct Component {
     pub tags: &'static str,
     /// Variables to set when linking: `-X`.
     pub variables: Vec<String>,
+    /// For what.
+    pub flavor: Flavor,
+}
+
+/// What a program is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavor {
+    /// To be small and fast, the same wherever it is built.
+    Release,
+    /// For a debugger: nothing optimised away or inlined, with symbols, and with the paths of the source as they are
+    /// here, by which breakpoints are set.
+    Debug,
+}
+
+impl Flavor {
+    /// Flags of `go build`, but for the linker's.
+    pub fn flags(self) -> &'static [&'static str] {
+        match self {
+            Flavor::Release => &["-trimpath"],
+            Flavor::Debug => &["-gcflags=all=-N -l"],
+        }
+    }
+
+    /// Flags of the linker: without symbols, unless they are wanted.
+    fn stripped(self) -> &'static str {
+        match self {
+            Flavor::Release => "-s -w",
+            Flavor::Debug => "",
+        }
+    }
 }
 
 impl Component {
@@ -35,6 +67,7 @@ impl Component {
             programs: super::PROGRAMS.map(|name| (name, format!("{KUBERNETES}/cmd/{name}"))).into(),
             tags: "",
             variables: version_variables(version),
+            flavor: Flavor::Release,
         }
     }
 
@@ -65,7 +98,14 @@ impl Component {
             programs: own.chain(others).collect(),
             tags: "",
             variables: version_variables(version),
+            flavor: Flavor::Release,
         }
+    }
+
+    /// The same, compiled for something else.
+    pub fn compiled_for(mut self, flavor: Flavor) -> Self {
+        self.flavor = flavor;
+        self
     }
 
     /// etcd's server and client.
@@ -73,7 +113,7 @@ impl Component {
         let module = |name| (format!("go.etcd.io/etcd/{name}/v3"), version.to_owned());
         let modules = vec![module("server"), module("etcdctl")];
         let programs = vec![("etcd", modules[0].0.clone()), ("etcdctl", modules[1].0.clone())];
-        Component { name: "etcd", modules, programs, tags: "", variables: vec![] }
+        Component { name: "etcd", modules, programs, tags: "", variables: vec![], flavor: Flavor::Release }
     }
 
     /// CoreDNS.
@@ -86,6 +126,20 @@ impl Component {
             programs,
             tags: "",
             variables: vec![],
+            flavor: Flavor::Release,
+        }
+    }
+
+    /// The debugger.
+    pub fn delve() -> Self {
+        let module = "github.com/go-delve/delve";
+        Component {
+            name: "delve",
+            modules: vec![(module.to_owned(), DELVE.to_owned())],
+            programs: vec![("dlv", format!("{module}/cmd/dlv"))],
+            tags: "",
+            variables: vec![],
+            flavor: Flavor::Release,
         }
     }
 
@@ -99,6 +153,7 @@ impl Component {
             // Snapshotters that a node does not use, and that want C libraries.
             tags: "no_btrfs,no_zfs",
             variables: vec![format!("{module}/version.Version={version}")],
+            flavor: Flavor::Release,
         }
     }
 
@@ -112,13 +167,14 @@ impl Component {
             programs: super::CNI_PROGRAMS.map(package).into(),
             tags: "",
             variables: vec![format!("{module}/pkg/utils/buildversion.BuildVersion={CNI_PLUGINS}")],
+            flavor: Flavor::Release,
         }
     }
 
     /// Flags of the linker.
     pub fn ldflags(&self) -> String {
         let variables = self.variables.iter().map(|variable| format!(" -X {variable}"));
-        format!("-s -w{}", variables.collect::<String>())
+        format!("{}{}", self.flavor.stripped(), variables.collect::<String>())
     }
 
     /// Digest of all that goes into a build, with the `toolchain` that does it.
@@ -190,6 +246,13 @@ mod tests {
         let names: Vec<_> = suite.programs.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["kubectl", "e2e.test", "agnhost", "ginkgo", "sample-apiserver"]);
         assert_eq!(suite.modules[1], ("k8s.io/sample-apiserver".to_owned(), "v0.37.2".to_owned()));
+    }
+
+    #[test]
+    fn a_build_for_a_debugger_keeps_its_symbols_and_is_a_build_of_its_own() {
+        let debug = kubernetes("v1.37.2").compiled_for(Flavor::Debug);
+        assert!(debug.ldflags().starts_with(" -X "), "{}", debug.ldflags());
+        assert_ne!(debug.key("go"), kubernetes("v1.37.2").key("go"));
     }
 
     #[test]

@@ -168,7 +168,7 @@ pub(super) fn commands(component: &Component, flags: &[&str], bin: &Path) -> Vec
     let all = [(&["build", "-v"][..], programs), (&["test", "-c", "-vet=off"][..], tests)];
     let command = |(verb, packages): (&[&str], Vec<&(&str, String)>)| {
         let mut go = Command::new("go");
-        go.args(verb).arg("-trimpath").args(flags).args(["-ldflags", &component.ldflags()]);
+        go.args(verb).args(component.flavor.flags()).args(flags).args(["-ldflags", &component.ldflags()]);
         go.arg("-o").arg(&out).args(packages.iter().map(|(_, package)| package)).env("CGO_ENABLED", "0");
         go
     };

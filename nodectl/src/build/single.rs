@@ -11,7 +11,7 @@ use serde_json::Map;
 use super::archives::{self, ArchivesError};
 use super::base::{self, BaseError};
 use super::checkout::{Checkout, CheckoutError};
-use super::component as modules;
+use super::component::{self as modules, Flavor};
 use super::digest;
 use super::go::{GoError, Toolchain};
 use super::release::{self, Mirrors, ReleaseError};
@@ -39,6 +39,9 @@ pub struct ComponentArgs {
     /// itself, built by other means. Of etcd, coredns and containerd the VERSION is their own.
     #[arg(long, value_name = "SOURCE")]
     pub from: Origin,
+    /// Compile it for a debugger, without optimisation and with symbols, and build delve, too; from dir: or go:
+    #[arg(long)]
+    pub debug: bool,
     /// Debian mirror, as for `nodectl build`: an image has some files of a node's operating system
     #[arg(long, value_name = "URL", env = "KUBEADM_SYSTEMD_DEBIAN_MIRROR")]
     pub debian_mirror: Option<String>,
@@ -90,6 +93,12 @@ pub enum ComponentError {
         /// Those that it can be had from.
         instead: &'static str,
     },
+    /// It is there already, and was compiled by others.
+    #[error("{origin} is not compiled here, so it cannot be compiled for a debugger; use dir:PATH or go:VERSION")]
+    Compiled {
+        /// The source.
+        origin: Origin,
+    },
     /// The host lacks something.
     #[error(transparent)]
     Tools(#[from] ToolsError),
@@ -126,7 +135,9 @@ pub fn run(args: &ComponentArgs, dirs: &StateDirs, output: impl Write) -> Result
     let cx = Context::begin(dirs)?;
     cx.progress.catch_signals();
     let component = args.component;
-    let (version, programs) = obtain(&cx, component, &args.from, &args.mirrors)?;
+    let flavor = if args.debug { Flavor::Debug } else { Flavor::Release };
+    let (version, programs) = obtain(&cx, component, &args.from, &args.mirrors, flavor)?;
+    let debugger = if args.debug { Some(debugger(&cx)?) } else { None };
     let program = &programs[component.name()].path;
     let sha256 = digest::sha256_file(program).map_err(FileError::of("read", program))?;
     let archive = match component.repository() {
@@ -144,6 +155,7 @@ pub fn run(args: &ComponentArgs, dirs: &StateDirs, output: impl Write) -> Result
         sha256,
         image: archive.as_ref().map(|archive| archive.reference.clone()),
         archive: archive.map(|archive| archive.path),
+        debugger,
         extra: Map::new(),
     };
     drop(cx);
@@ -159,7 +171,11 @@ pub(super) fn obtain(
     component: Component,
     origin: &Origin,
     mirrors: &Mirrors,
+    flavor: Flavor,
 ) -> Result<(Option<String>, Programs), ComponentError> {
+    if flavor == Flavor::Debug && !matches!(origin, Origin::Source(Source::Dir(_) | Source::Go(_))) {
+        return Err(ComponentError::Compiled { origin: origin.clone() });
+    }
     let source = match origin {
         Origin::File(path) => return from_file(component, path),
         Origin::Source(source) => source.clone().decide(&mirrors.release_url),
@@ -178,13 +194,14 @@ pub(super) fn obtain(
     tools::check_compiler(&source)?;
     match (&source, own_module) {
         (Source::Go(version) | Source::Auto(version), Some(module)) => {
-            from_go(cx, version, &module(version.as_str()), None)
+            from_go(cx, version, module(version.as_str()).compiled_for(flavor), None)
         }
         (Source::Go(version) | Source::Auto(version), None) => {
-            from_go(cx, version, &modules::Component::kubernetes(version), Some(component.name()))
+            let module = modules::Component::kubernetes(version).compiled_for(flavor);
+            from_go(cx, version, module, Some(component.name()))
         }
         (Source::Dir(path), _) => {
-            let (version, programs) = Checkout::open(path)?.build(cx, &[component.name()])?;
+            let (version, programs) = Checkout::open(path)?.build(cx, &[component.name()], flavor)?;
             Ok((Some(version.to_string()), programs))
         }
         (Source::Release(version), _) => {
@@ -198,16 +215,23 @@ pub(super) fn obtain(
 fn from_go(
     cx: &Context,
     version: &Version,
-    module: &modules::Component,
+    mut module: modules::Component,
     one: Option<&'static str>,
 ) -> Result<(Option<String>, Programs), ComponentError> {
     let go = Toolchain::find()?;
-    let alone = one.filter(|_| !go.has(cx, module)).map(|name| module.clone().only(name));
-    let module = alone.as_ref().unwrap_or(module);
-    let (dir, key) = go.build(cx, module)?;
+    if let Some(name) = one.filter(|_| !go.has(cx, &module)) {
+        module = module.only(name);
+    }
+    let (dir, key) = go.build(cx, &module)?;
     let mut programs = Programs::new();
     supply::add(&mut programs, module.programs.iter().map(|(name, _)| *name), &dir, &key);
     Ok((Some(version.to_string()), programs))
+}
+
+/// delve's program.
+fn debugger(cx: &Context) -> Result<PathBuf, ComponentError> {
+    let (dir, _) = Toolchain::find()?.build(cx, &modules::Component::delve())?;
+    Ok(dir.join("dlv"))
 }
 
 fn from_file(component: Component, path: &Path) -> Result<(Option<String>, Programs), ComponentError> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::archives::{self, ArchivesError};
 use super::base::Base;
 use super::checkout::{Checkout, CheckoutError};
-use super::component::{CONTAINERD, Component, KUBERNETES};
+use super::component::{CONTAINERD, Component, Flavor, KUBERNETES};
 use super::go::{GoError, Toolchain};
 use super::pause::{self, PauseError};
 use super::release::{self, Mirrors, ReleaseError};
@@ -76,7 +76,7 @@ fn from_release(cx: &Context, mirrors: &Mirrors, version: &Version) -> Result<Su
 
 fn from_checkout(cx: &Context, path: &Path, base: &Base) -> Result<Supplies, SupplyError> {
     let checkout = Checkout::open(path)?;
-    let (version, programs) = checkout.build(cx, &PROGRAMS)?;
+    let (version, programs) = checkout.build(cx, &PROGRAMS, Flavor::Release)?;
     let go = Toolchain::find()?;
     let tree = match checkout.vendored() {
         Some(module) => go.source(cx, KUBERNETES, module.as_str())?,

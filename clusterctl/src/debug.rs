@@ -1,0 +1,139 @@
+//! Run a component of a running cluster under delve, with delve's port on this host.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use nodectl::component::{Component, Kind};
+use nodectl::name::Name;
+use nodectl::state::StateDirs;
+use serde_json::json;
+
+use crate::ansible::AnsibleArgs;
+use crate::swap::{New, Running, SwapError, new};
+
+mod attach;
+mod gate;
+
+use attach::{AttachError, Attached, Target};
+use gate::Gate;
+
+/// What `clusterctl debug` is asked.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DebugArgs {
+    /// The component
+    #[arg(value_name = "COMPONENT")]
+    pub component: Component,
+    /// Where its source comes from: dir:PATH or go:VERSION; see nodectl-component(1)
+    #[arg(long, value_name = "SOURCE")]
+    pub from: String,
+    /// The node whose process is debugged, where there are several
+    #[arg(long, value_name = "NODE")]
+    pub node: Option<Name>,
+    /// The port of 127.0.0.1 that delve is reached at; 0 for one that is free
+    #[arg(long, value_name = "PORT", default_value_t = 2345)]
+    pub port: u16,
+    /// Seconds that the component may take to be well, and delve to answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub timeout: u64,
+    /// The cluster
+    #[arg(long, value_name = "NAME", env = "KUBEADM_SYSTEMD_CLUSTER", default_value = "default")]
+    pub cluster: Name,
+}
+
+/// Why a component is not debugged.
+#[derive(Debug, thiserror::Error)]
+pub enum DebugError {
+    /// No process of it stays.
+    #[error("{} has no process that stays: it is a command, and ends when it has done its work", .0.name())]
+    Command(Component),
+    /// One is debugged at a time.
+    #[error("{} runs on {}; choose one with --node", component.name(), there.join(", "))]
+    Which {
+        /// The component.
+        component: Component,
+        /// The nodes that it runs on.
+        there: Vec<String>,
+    },
+    /// Somebody else has the port.
+    #[error("cannot listen on port {port} of 127.0.0.1; choose another one with --port, or 0 for one that is free")]
+    Port {
+        /// The port.
+        port: u16,
+        /// Why.
+        source: io::Error,
+    },
+    /// nodectl has built none.
+    #[error("nodectl printed no component record with a debugger; clusterctl and nodectl must be of one version")]
+    NoRecord,
+    /// It could not be built or put in place.
+    #[error(transparent)]
+    Swap(#[from] SwapError),
+    /// delve could not be attached.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The record could not be written.
+    #[error("cannot write the record to standard output")]
+    Output(#[source] io::Error),
+}
+
+/// Swap a build for a debugger in, attach delve, print the swap's record with `node`, `address` (of delve, on this
+/// host), `pid` (on the node) and `debugger` (a dlv to connect with), and stay until we are interrupted or delve ends.
+///
+/// # Errors
+/// When it cannot be built, is not well, or cannot be attached to.
+pub fn run(
+    dirs: &StateDirs,
+    ansible: &AnsibleArgs,
+    args: &DebugArgs,
+    mut output: impl Write,
+    interrupted: &Arc<AtomicBool>,
+) -> Result<(), DebugError> {
+    let component = args.component;
+    if matches!(component, Component::Kubeadm | Component::Runc) {
+        return Err(DebugError::Command(component));
+    }
+    let cluster = Running::open(dirs, ansible, &args.cluster, interrupted)?;
+    let (node, nodes) = place(&cluster, args)?;
+    let refused = |source| DebugError::Port { port: args.port, source };
+    let gate = Gate::take(args.port).map_err(refused)?;
+    let address = gate.address().map_err(refused)?;
+
+    let begun = Instant::now();
+    let record = new::records(dirs, component, &args.from, &["--debug"])?.pop().ok_or(DebugError::NoRecord)?;
+    let debugger = record.debugger.clone().ok_or(DebugError::NoRecord)?;
+    let build = begun.elapsed();
+    let lock = cluster.lock()?;
+    let mut shown = cluster.put(&New::of(&record), &nodes, args.timeout, build)?;
+    // Somebody else may put the original back while we are attached.
+    drop(lock);
+
+    let wait = Duration::from_secs(args.timeout);
+    let target = Target { node: &node, component: component.name(), sha256: &record.sha256 };
+    let mut attached = Attached::new(&cluster, &target, wait, interrupted)?;
+    gate.open(attached.socket().to_owned());
+    shown["node"] = json!(node);
+    shown["address"] = json!(address);
+    shown["pid"] = json!(attached.pid());
+    shown["debugger"] = json!(debugger);
+    writeln!(output, "{shown}").map_err(DebugError::Output)?;
+    eprintln!("debug: {} of {node} runs under delve; in another terminal:", component.name());
+    eprintln!("    {} connect {address}", debugger.display());
+    eprintln!("debug: Ctrl-C detaches, and lets it run on");
+    attached.until_ended(interrupted)?;
+    eprintln!("debug: detached; `clusterctl swap {} --revert` puts the original back", component.name());
+    Ok(())
+}
+
+/// The node whose process is debugged, and those on which the component is replaced.
+fn place(cluster: &Running<'_>, args: &DebugArgs) -> Result<(Name, Vec<Name>), DebugError> {
+    let component = args.component;
+    let there = cluster.that_run(component, args.node.as_slice())?;
+    let [node] = &there[..] else {
+        let there = there.iter().map(Name::to_string).collect();
+        return Err(DebugError::Which { component, there });
+    };
+    let nodes = if component.kind() == Kind::Workload { cluster.nodes(component, &[])? } else { there.clone() };
+    Ok((node.clone(), nodes))
+}
