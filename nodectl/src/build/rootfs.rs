@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::base::Base;
 use super::digest::Key;
-use super::units::{ENABLED, MASKED};
+use super::units::{ENABLED, MASKED, UNUSED_TMPFILES};
 use super::{CNI_PROGRAMS, Programs};
 use crate::clone::{self, CloneError};
 use crate::files::{self, FileError};
@@ -87,6 +87,7 @@ pub fn key() -> String {
         .with_all("removed", REMOVED)
         .with_all("enabled", ENABLED.iter().flat_map(|(unit, dir, target)| [unit, dir, target]))
         .with_all("masked", MASKED)
+        .with_all("tmpfiles", UNUSED_TMPFILES)
         .finish()
 }
 
@@ -117,6 +118,9 @@ pub fn build(root: &Path, base: &Base, programs: &Programs, pause: &str) -> Resu
     }
     for unit in MASKED {
         place_link(Path::new("/dev/null"), &system.join(unit))?;
+    }
+    for settings in UNUSED_TMPFILES {
+        place_link(Path::new("/dev/null"), &root.join("etc/tmpfiles.d").join(settings))?;
     }
     place_link(Path::new("/usr/lib/systemd/system/multi-user.target"), &system.join("default.target"))?;
     Ok(())
@@ -207,5 +211,7 @@ mod tests {
         assert_eq!(os_name(&root).expect("named"), "Debian 13");
         let masked = fs::read_link(root.join("etc/systemd/system/systemd-sysctl.service")).expect("a link");
         assert_eq!(masked, Path::new("/dev/null"));
+        let nologin = fs::read_link(root.join("etc/tmpfiles.d/systemd-nologin.conf")).expect("a link");
+        assert_eq!(nologin, Path::new("/dev/null"));
     }
 }

@@ -72,3 +72,7 @@ pub const MASKED: [&str; 55] = [
     "fstrim.timer",
     "systemd-tmpfiles-clean.timer",
 ];
+
+/// Settings of systemd-tmpfiles(8) that a node does without. The first makes /run/nologin, which
+/// systemd-user-sessions.service, masked above, would remove: sshd would tell everybody that the system still boots.
+pub const UNUSED_TMPFILES: [&str; 1] = ["systemd-nologin.conf"];
