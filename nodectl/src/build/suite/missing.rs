@@ -38,12 +38,17 @@ const ROWS: [Row; 10] = [
     ),
 ];
 
-/// What is left out of images that are made.
-const PARTS: [Row; 2] = [
+/// What is left out of images that are made, and what they are not enough for.
+const PARTS: [Row; 3] = [
     (
         "content of agnhost's registry",
         "it is pulled from upstream's registry while agnhost is made",
         &["when running a container with a new image", "pull an image from a registry"],
+    ),
+    (
+        "a registry with the images",
+        "its pods ask for a pull at each start, whether the node has the image or not",
+        &["should allow server and client pods", "pull policy of Always"],
     ),
     (
         "CoreDNS in agnhost",
