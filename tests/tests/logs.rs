@@ -210,7 +210,7 @@ fn everything_is_exported_but_secrets(cluster: &Cluster) {
         assert_eq!(cluster.on_node(node, "find /var/lib/kubelet -maxdepth 1 -name '.export*'"), "");
     }
     assert!(read("node1/manifests/etcd.yaml").contains("kind: Pod"));
-    let exported: Vec<_> = WalkDir::new(&dir).into_iter().map(|entry| entry.expect("an entry")).collect();
+    let exported: Vec<_> = WalkDir::new(&dir).min_depth(1).into_iter().map(|entry| entry.expect("an entry")).collect();
     let ends = |end: &str| exported.iter().any(|entry| entry.path().to_string_lossy().ends_with(end));
     assert!(ends("/kube-scheduler/0.log") && ends("/kube-proxy/0.log") && ends("/coredns/0.log"), "{exported:?}");
     assert!(read("cluster/nodes.txt").contains("node2") && read("cluster/nodes.yaml").contains("kind: Node"));
@@ -239,12 +239,12 @@ fn without_the_api_server_the_rest_is_exported(cluster: &Cluster) {
     let dir = tempfile::tempdir().expect("a directory");
     let manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml";
     cluster.on_node("node1", &format!("mv {manifest} /root; while pgrep -x kube-apiserver; do sleep 0.2; done"));
-    assert!(logs(cluster, &["kube-apiserver", "--tail", "5"]).lines().count() == 5, "logs need none");
+    assert_eq!(logs(cluster, &["etcd", "--tail", "5"]).lines().count(), 5, "logs need none");
     let (record, said) = export(cluster, dir.path(), 1);
     cluster.on_node("node1", &format!("mv /root/kube-apiserver.yaml {manifest}"));
     assert_eq!(record["nodes"], json!(NODES));
     assert!(record["missing"].as_array().expect("a list").contains(&json!("cluster/pods.yaml")), "{record}");
-    assert!(said.contains("cluster/events.txt: ") && said.contains("connection refused"), "{said}");
+    assert!(said.contains("cluster/events.txt: ") && said.contains("was refused"), "{said}");
     let read = |path: &str| fs::read_to_string(dir.path().join(path)).expect("read");
     assert!(read("cluster/etcd-members.txt").contains("node1") && read("cluster/missing.txt").contains("pods.yaml: "));
     assert!(read("node1/kubelet.log").contains(" node1 kubelet["));
