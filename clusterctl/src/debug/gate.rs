@@ -41,9 +41,13 @@ impl Gate {
 /// Carry what comes from one side to the other, each way until its end.
 fn connect(client: TcpStream, socket: &Path) -> io::Result<()> {
     let delve = UnixStream::connect(socket)?;
-    let (to_client, to_delve) = (client.try_clone()?, delve.try_clone()?);
+    let (to_client, to_delve, ended) = (client.try_clone()?, delve.try_clone()?, delve.try_clone()?);
     carry(client, to_delve, |delve| delve.shutdown(Shutdown::Write));
-    carry(delve, to_client, |client| client.shutdown(Shutdown::Write));
+    carry(delve, to_client, move |client| {
+        // delve has gone. ssh waits for the connections that it forwards, and the client may not let go of this one.
+        ended.shutdown(Shutdown::Both)?;
+        client.shutdown(Shutdown::Both)
+    });
     Ok(())
 }
 
