@@ -50,7 +50,7 @@ pub enum AttachError {
     #[error(transparent)]
     Command(#[from] CommandError),
     /// It has said why.
-    #[error("delve has ended on the node with {status}; for what it has said see above")]
+    #[error("the connection to delve has ended with {status}; for what delve has said see above")]
     Ended {
         /// How.
         status: ExitStatus,
