@@ -17,8 +17,8 @@ SCRIPTS := kubeadm-systemd .ci/run hack/setup hack/fuzz tests/src/vm/customize t
 	clusterctl/src/debug/attach.sh $(wildcard examples/*.sh tests/tests/hosts/checks/*.sh)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build up down check audit advisories test unit fuzz integration e2e test-suite test-hosts bench bench-cni install uninstall \
-	deb rpm static
+.PHONY: help setup build up down check audit advisories test unit fuzz integration e2e test-suite test-versions \
+	test-hosts bench bench-cni install uninstall deb rpm static
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
