@@ -5,7 +5,6 @@ use std::process::{Command, Stdio};
 use nodectl::command::{self, CommandError};
 use nodectl::record::{self, Record, RecordError};
 use nodectl::state::StateDirs;
-use serde::de::DeserializeOwned;
 
 /// Why it has built nothing.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +24,7 @@ pub enum BuilderError {
 ///
 /// # Errors
 /// When it fails: it has said why on standard error.
-pub fn records<T: Record + DeserializeOwned>(dirs: &StateDirs, words: &[&str]) -> Result<Vec<T>, BuilderError> {
+pub fn records<T: Record>(dirs: &StateDirs, words: &[&str]) -> Result<Vec<T>, BuilderError> {
     // Of one build with us, where that is known.
     let beside = std::env::current_exe().unwrap_or_default().with_file_name("nodectl");
     let mut nodectl = Command::new(if beside.is_file() { beside } else { "nodectl".into() });
