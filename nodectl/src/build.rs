@@ -4,9 +4,8 @@
 //! again. A build with nothing changed is the same walk through the steps, with nothing to do in any of them.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::component::Component;
 use crate::files::FileError;
@@ -28,6 +27,7 @@ pub mod download;
 pub mod generation;
 pub mod go;
 pub mod layer;
+pub mod mirrors;
 pub mod oci;
 pub mod pause;
 pub mod progress;
@@ -46,7 +46,7 @@ pub mod whole;
 
 use component::Flavor;
 pub use context::Context;
-use release::Mirrors;
+use mirrors::Mirrors;
 use single::{ComponentError, Origin};
 use source::Source;
 
@@ -114,10 +114,7 @@ pub struct BuildArgs {
     /// Kubernetes supports kubelets up to three minor versions older than the control plane.
     #[arg(long, value_name = "SOURCE")]
     pub kubelet: Option<Origin>,
-    /// Debian mirror to install the node's operating system from, instead of the one that mmdebstrap knows
-    #[arg(long, value_name = "URL", env = "KUBEADM_SYSTEMD_DEBIAN_MIRROR")]
-    pub debian_mirror: Option<String>,
-    /// Where releases come from.
+    /// Where to fetch from.
     #[command(flatten)]
     pub mirrors: Mirrors,
 }
@@ -153,13 +150,10 @@ pub enum Error {
 /// # Errors
 /// When anything is wrong: an image of that name is as it was before.
 pub fn run(args: &BuildArgs, dirs: &StateDirs, output: impl Write) -> Result<(), Error> {
-    let _lock = lock(dirs)?;
+    let cx = Context::begin(dirs)?;
     let source = decide(args, dirs);
     tools::check(&source)?;
-    dirs.make_private()?;
-    let cx = Context::begin(dirs)?;
-    cx.progress.catch_signals();
-    let base = base::build(&cx, args.debian_mirror.as_deref())?;
+    let base = base::build(&cx, &args.mirrors)?;
     let mut supplies = supply::obtain(&cx, &args.mirrors, &source, &base)?;
     let kubelet = match &args.kubelet {
         Some(origin) => {
@@ -183,7 +177,6 @@ pub fn run(args: &BuildArgs, dirs: &StateDirs, output: impl Write) -> Result<(),
             pause: &supplies.pause,
         },
     )?;
-    drop(cx);
     Ok(record::write(output, &record)?)
 }
 
@@ -197,18 +190,4 @@ fn decide(args: &BuildArgs, dirs: &StateDirs) -> Source {
         Some(Source::Go(before)) if before == *version => Source::Go(before),
         _ => args.kubernetes.clone().decide(&args.mirrors.release_url),
     }
-}
-
-/// One build at a time: they share the cache.
-fn lock(dirs: &StateDirs) -> Result<File, FileError> {
-    let path = dirs.lock("build");
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    std::fs::create_dir_all(parent).map_err(FileError::of("create", parent))?;
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(FileError::of("lock", &path))?;
-    if file.try_lock().is_err() {
-        eprintln!("build: waiting for another build to end; it holds {}", path.display());
-        file.lock().map_err(FileError::of("lock", &path))?;
-    }
-    Ok(file)
 }

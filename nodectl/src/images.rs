@@ -1,7 +1,8 @@
 //! The images that have been built: find one, list all.
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::fs::{File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use cnispawn::table;
 
@@ -41,6 +42,33 @@ pub fn record_path(dirs: &StateDirs, image: &Name) -> PathBuf {
 pub fn load(dirs: &StateDirs, image: &Name) -> Result<ImageRecord, Error> {
     let record = files::read_json(&record_path(dirs, image))?;
     record.ok_or_else(|| Error::NotFound { image: image.to_string(), images: dirs.images() })
+}
+
+/// Keep the image's generation from being removed, until the lock that is returned is dropped or this process ends.
+/// A removal that had begun has ended by then: look at what is there afterwards. None when the directory is not there.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn hold(image: &ImageRecord) -> Result<Option<File>, FileError> {
+    // flock(2) locks directories, too.
+    match File::open(&image.path).and_then(|dir| dir.lock_shared().map(|()| dir)) {
+        Ok(dir) => Ok(Some(dir)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FileError::of("lock", &image.path)(error)),
+    }
+}
+
+/// A lock under which a generation may be removed; none when somebody holds it.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn remove_lock(generation: &Path) -> Result<Option<File>, FileError> {
+    let dir = File::open(generation).map_err(FileError::of("lock", generation))?;
+    match dir.try_lock() {
+        Ok(()) => Ok(Some(dir)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(FileError::of("lock", generation)(error)),
+    }
 }
 
 /// The records of all images, in the order of their names.

@@ -74,7 +74,8 @@ pub fn run(
     interrupted: &Arc<AtomicBool>,
 ) -> Result<(), StartError> {
     let names = plan::names(args)?;
-    let image = plan::image(args, dirs, input)?;
+    // Held until the nodes' records name it.
+    let (image, _held) = plan::image(args, dirs, input)?;
     let host = Host::detect();
     doctor::require(dirs, host)?;
     let _lock = Cluster::lock(dirs, &args.cluster)?;

@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use super::Context;
 use super::child::{self, ChildError};
 use super::digest::Key;
+use super::mirrors::Mirrors;
 use super::tools::{self, ToolsError};
 use crate::files::FileError;
 
@@ -103,16 +104,16 @@ fn arguments(mirror: Option<&str>, packages: &[&str]) -> Vec<String> {
 ///
 /// # Errors
 /// When mmdebstrap fails.
-pub fn build(cx: &Context, mirror: Option<&str>) -> Result<Base, BaseError> {
-    with(cx, mirror, &PACKAGES)
+pub fn build(cx: &Context, mirrors: &Mirrors) -> Result<Base, BaseError> {
+    with(cx, mirrors, &PACKAGES)
 }
 
 /// A tree with these packages beside Debian's essential ones, made unless it is there.
 ///
 /// # Errors
 /// As [`build`].
-pub fn with(cx: &Context, mirror: Option<&str>, packages: &[&str]) -> Result<Base, BaseError> {
-    let arguments = arguments(mirror, packages);
+pub fn with(cx: &Context, mirrors: &Mirrors, packages: &[&str]) -> Result<Base, BaseError> {
+    let arguments = arguments(mirrors.debian_mirror.as_deref(), packages);
     let key = Key::new("base 1").with("arch", super::arch()).with_all("argument", &arguments).finish();
     let tree = cx.cached("base", &key);
     if !tree.is_dir() {

@@ -1,4 +1,5 @@
-//! Keep of the cache what the images there are were made from; the rest would grow with every change.
+//! Keep of the cache what the images there are were made from, and what was built last for a running cluster; the rest
+//! would grow with every change.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,6 +10,9 @@ use crate::files::{self, FileError};
 
 /// The list of what a generation was made from: beside it.
 const LIST: &str = "cache.json";
+
+/// In the cache, such lists of what was made last.
+const LAST: &str = "last";
 
 /// Directories of the cache, and how deep below them the things are that go or stay.
 const KINDS: [(&str, u32); 4] = [("base", 1), ("bin", 2), ("checkout", 1), ("oci", 1)];
@@ -21,18 +25,28 @@ pub fn remember(cx: &Context, generation: &Path) -> Result<(), FileError> {
     files::write_json(&generation.join(LIST), &cx.used())
 }
 
+/// Put down what of the cache was made now as `what`, which is no part of an image: it stays until the next is made.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn remember_last(cx: &Context, what: &str) -> Result<(), FileError> {
+    files::write_json(&cx.dirs.cache().join(LAST).join(format!("{what}.json")), &cx.used())
+}
+
 /// Remove from the cache what no image was made from.
 ///
 /// # Errors
 /// When the file system refuses.
 pub fn prune(cx: &Context) -> Result<(), FileError> {
     let mut used = cx.used();
-    // Of the end-to-end tests that were made last.
-    used.extend(listed(&cx.dirs.cache().join("e2e")));
+    let last = cx.dirs.cache().join(LAST);
+    for what in files::entries(&last)? {
+        used.extend(listed(&last.join(what)));
+    }
     for image in files::entries(&cx.dirs.images())? {
         let image = cx.dirs.images().join(image);
         for generation in files::entries(&image)? {
-            used.extend(listed(&image.join(generation)));
+            used.extend(listed(&image.join(generation).join(LIST)));
         }
     }
     for (kind, depth) in KINDS {
@@ -42,8 +56,8 @@ pub fn prune(cx: &Context) -> Result<(), FileError> {
 }
 
 /// What is put down there; nothing, where that cannot be read.
-fn listed(dir: &Path) -> BTreeSet<PathBuf> {
-    let list: Option<BTreeSet<PathBuf>> = files::read_json(&dir.join(LIST)).unwrap_or(None);
+fn listed(file: &Path) -> BTreeSet<PathBuf> {
+    let list: Option<BTreeSet<PathBuf>> = files::read_json(file).unwrap_or(None);
     list.unwrap_or_default()
 }
 
@@ -73,6 +87,27 @@ fn remove(cx: &Context, path: &Path) -> Result<(), FileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_component_that_was_built_last_stays_when_an_image_is_built() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let cx = Context::for_tests(dir.path());
+        let build = |cx: &Context, key: &str| {
+            let place = cx.cached("bin", &format!("kubelet/{key}"));
+            fs::create_dir_all(place).expect("made");
+        };
+        for key in ["first", "second"] {
+            cx.forget();
+            build(&cx, key);
+            remember_last(&cx, "component-kubelet").expect("remembered");
+        }
+        cx.forget();
+        build(&cx, "of-the-image");
+
+        prune(&cx).expect("pruned");
+        let left = files::entries(&cx.dirs.cache().join("bin/kubelet")).expect("listed");
+        assert_eq!(left, ["of-the-image", "second"]);
+    }
 
     #[test]
     fn what_another_image_was_made_from_stays() {

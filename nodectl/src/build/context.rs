@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,23 +28,30 @@ pub struct Context {
     pub progress: Progress,
     /// What of the cache this build uses.
     used: RefCell<BTreeSet<PathBuf>>,
+    /// Held until what is half-made is gone.
+    _lock: File,
 }
 
 impl Context {
-    /// Begin, with the remains of a killed build removed. The caller holds the lock.
+    /// Begin, when no other build is at work any more, with the remains of a killed one removed. From then on a signal
+    /// ends the stage at work, and not us.
     ///
     /// # Errors
     /// When the file system refuses.
     pub fn begin(dirs: &StateDirs) -> Result<Self, FileError> {
+        let lock = lock(dirs)?;
+        dirs.make_private()?;
         let cx = Context {
             building: dirs.root().join("building"),
             run: dirs.run.join("build"),
             dirs: dirs.clone(),
             progress: Progress::to_stderr(),
             used: RefCell::default(),
+            _lock: lock,
         };
         cx.clear()?;
         create_private_dir(&cx.building)?;
+        cx.progress.catch_signals();
         Ok(cx)
     }
 
@@ -87,6 +94,12 @@ impl Context {
         fs::rename(half, place).map_err(FileError::of("create", place))
     }
 
+    /// As if another build began.
+    #[cfg(test)]
+    pub(crate) fn forget(&self) {
+        self.used.borrow_mut().clear();
+    }
+
     #[cfg(test)]
     pub(crate) fn for_tests(dir: &Path) -> Self {
         Self::begin(&StateDirs { state: dir.join("state"), run: dir.join("run") }).expect("a context")
@@ -101,6 +114,20 @@ impl Drop for Context {
     }
 }
 
+/// One build at a time: they share the cache.
+fn lock(dirs: &StateDirs) -> Result<File, FileError> {
+    let path = dirs.lock("build");
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(parent).map_err(FileError::of("create", parent))?;
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(FileError::of("lock", &path))?;
+    if file.try_lock().is_err() {
+        eprintln!("build: waiting for another build to end; it holds {}", path.display());
+        file.lock().map_err(FileError::of("lock", &path))?;
+    }
+    Ok(file)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,10 +135,8 @@ mod tests {
     #[test]
     fn what_a_killed_build_left_is_gone_when_the_next_begins() {
         let dir = tempfile::tempdir().expect("a directory");
-        let cx = Context::for_tests(dir.path());
-        let half = cx.building.join("half");
-        fs::create_dir(&half).expect("made");
-        std::mem::forget(cx);
+        let half = dir.path().join("state/building/half");
+        fs::create_dir_all(&half).expect("made");
         let cx = Context::for_tests(dir.path());
         assert!(!half.exists());
         fs::create_dir(&half).expect("made");

@@ -151,12 +151,17 @@ fn prune(cx: &Context, record: &ImageRecord) -> Result<(), FileError> {
     let dir = cx.dirs.image(&record.image);
     let others = files::entries(&dir)?.into_iter().map(|name| dir.join(name));
     let others: Vec<_> = others.filter(|path| path.is_dir() && *path != record.path).collect();
-    if others.is_empty() {
+    // Held first: whoever starts nodes on one lets go of it when they have their records.
+    let mut held = Vec::new();
+    for other in others {
+        held.extend(images::remove_lock(&other)?.map(|lock| (other, lock)));
+    }
+    if held.is_empty() {
         return Ok(());
     }
     let mut users = node_records(cx)?;
     users.extend(mounts());
-    for other in others.iter().filter(|other| !is_used(other, &users)) {
+    for (other, _lock) in held.iter().filter(|(other, _)| !is_used(other, &users)) {
         // Renamed first: it is either whole or not there.
         let half = cx.building.join("old");
         fs::rename(other, &half).map_err(FileError::of("remove", other))?;
@@ -212,16 +217,39 @@ mod tests {
         }
         let node = cx.dirs.clusters().join("c/nodes/n/node.json");
         files::write_json(&node, &serde_json::json!({ "generation": generation("bbb") })).expect("written");
-        let record = ImageRecord {
+        prune(&cx, &record(&image, generation("ccc"))).expect("pruned");
+        assert_eq!(files::entries(&cx.dirs.image(&image)).expect("listed"), ["bbb", "ccc"]);
+    }
+
+    #[test]
+    fn a_generation_that_nodes_are_being_started_on_stays_before_they_have_records() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let cx = Context::for_tests(dir.path());
+        let image: Name = "default".parse().expect("a label");
+        let generation = |name: &str| cx.dirs.image(&image).join(name);
+        for name in ["old", "new"] {
+            fs::create_dir_all(generation(name)).expect("made");
+        }
+        let left = || {
+            prune(&cx, &record(&image, generation("new"))).expect("pruned");
+            files::entries(&cx.dirs.image(&image)).expect("listed")
+        };
+        let held = images::hold(&record(&image, generation("old"))).expect("locked");
+        assert_eq!(left(), ["new", "old"]);
+        drop(held);
+        assert_eq!(left(), ["new"]);
+        assert!(images::hold(&record(&image, generation("old"))).expect("looked").is_none());
+    }
+
+    fn record(image: &Name, path: PathBuf) -> ImageRecord {
+        ImageRecord {
             image: image.clone(),
-            path: generation("ccc"),
+            path,
             kubernetes: "v1.37.2".to_owned(),
             kubelet: None,
             source: "go:v1.37.2".to_owned(),
             os: "Debian".to_owned(),
             extra: Map::new(),
-        };
-        prune(&cx, &record).expect("pruned");
-        assert_eq!(files::entries(&cx.dirs.image(&image)).expect("listed"), ["bbb", "ccc"]);
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::component::{CNI_PLUGINS, CONTAINERD};
 use super::digest::Key;
 use super::download::{Client, DownloadError};
+use super::mirrors::Mirrors;
 use super::source::Version;
 use super::store::Supply;
 use super::unpack;
@@ -23,33 +24,6 @@ const SUITE_PROGRAMS: [&str; 2] = ["e2e.test", "ginkgo"];
 
 /// The registry in the images' names.
 const REGISTRY: &str = "registry.k8s.io";
-
-/// Where releases are.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Mirrors {
-    /// Where releases of Kubernetes are: URL/VERSION/bin/linux/ARCH/kubeadm
-    #[arg(long, value_name = "URL", env = "KUBEADM_SYSTEMD_RELEASE_URL", default_value = "https://dl.k8s.io/release")]
-    pub release_url: String,
-    /// Registry to pull from in place of registry.k8s.io, with the same names in it
-    #[arg(long, value_name = "URL", env = "KUBEADM_SYSTEMD_REGISTRY")]
-    pub registry: Option<String>,
-    /// Where releases of containerd are: URL/VERSION/containerd-static-...tar.gz
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "KUBEADM_SYSTEMD_CONTAINERD_URL",
-        default_value = "https://github.com/containerd/containerd/releases/download"
-    )]
-    pub containerd_url: String,
-    /// Where releases of the CNI plugins are: URL/VERSION/cni-plugins-...tgz
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "KUBEADM_SYSTEMD_CNI_PLUGINS_URL",
-        default_value = "https://github.com/containernetworking/plugins/releases/download"
-    )]
-    pub cni_plugins_url: String,
-}
 
 /// Why a release could not be had.
 #[derive(Debug, thiserror::Error)]

@@ -10,11 +10,13 @@ use serde_json::Map;
 
 use super::archives::{self, ArchivesError};
 use super::base::{self, BaseError};
+use super::cache;
 use super::checkout::{Checkout, CheckoutError};
 use super::component::{self as modules, Flavor};
 use super::digest;
 use super::go::{GoError, Toolchain};
-use super::release::{self, Mirrors, ReleaseError};
+use super::mirrors::Mirrors;
+use super::release::{self, ReleaseError};
 use super::source::{Source, SourceError, Version};
 use super::supply;
 use super::tools::{self, ToolsError};
@@ -42,10 +44,7 @@ pub struct ComponentArgs {
     /// Compile it for a debugger, without optimisation and with symbols, and build delve, too; from dir: or go:
     #[arg(long)]
     pub debug: bool,
-    /// Debian mirror, as for `nodectl build`: an image has some files of a node's operating system
-    #[arg(long, value_name = "URL", env = "KUBEADM_SYSTEMD_DEBIAN_MIRROR")]
-    pub debian_mirror: Option<String>,
-    /// Where releases come from.
+    /// Where to fetch from.
     #[command(flatten)]
     pub mirrors: Mirrors,
 }
@@ -130,10 +129,7 @@ pub enum ComponentError {
 /// # Errors
 /// When it cannot be had from there, or does not compile.
 pub fn run(args: &ComponentArgs, dirs: &StateDirs, output: impl Write) -> Result<(), ComponentError> {
-    let _lock = super::lock(dirs)?;
-    dirs.make_private()?;
     let cx = Context::begin(dirs)?;
-    cx.progress.catch_signals();
     let component = args.component;
     let flavor = if args.debug { Flavor::Debug } else { Flavor::Release };
     let (version, programs) = obtain(&cx, component, &args.from, &args.mirrors, flavor)?;
@@ -142,12 +138,14 @@ pub fn run(args: &ComponentArgs, dirs: &StateDirs, output: impl Write) -> Result
     let sha256 = digest::sha256_file(program).map_err(FileError::of("read", program))?;
     let archive = match component.repository() {
         Some(repository) => {
-            let base = base::build(&cx, args.debian_mirror.as_deref())?;
+            let base = base::build(&cx, &args.mirrors)?;
             let reference = reference(component, repository, version.as_deref(), &sha256);
             Some(archives::build(&cx, &reference, &programs, &base)?)
         }
         None => None,
     };
+    let kind = if args.debug { "debug" } else { "component" };
+    cache::remember_last(&cx, &format!("{kind}-{}", component.name()))?;
     let record = ComponentRecord {
         component,
         version,
@@ -158,7 +156,6 @@ pub fn run(args: &ComponentArgs, dirs: &StateDirs, output: impl Write) -> Result
         debugger,
         extra: Map::new(),
     };
-    drop(cx);
     Ok(record::write(output, &record)?)
 }
 

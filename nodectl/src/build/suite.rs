@@ -14,7 +14,8 @@ use super::cache;
 use super::checkout::{Checkout, CheckoutError};
 use super::component::{Component, KUBERNETES};
 use super::go::{GoError, Toolchain};
-use super::release::{self, Mirrors, ReleaseError};
+use super::mirrors::Mirrors;
+use super::release::{self, ReleaseError};
 use super::source::Source;
 use super::supply;
 use super::tools::{self, ToolsError};
@@ -44,10 +45,7 @@ pub struct SuiteArgs {
     /// The cluster
     #[arg(long, value_name = "NAME", env = "KUBEADM_SYSTEMD_CLUSTER", default_value = "default")]
     pub cluster: Name,
-    /// Debian mirror, as for `nodectl build`: images have some programs of Debian
-    #[arg(long, value_name = "URL", env = "KUBEADM_SYSTEMD_DEBIAN_MIRROR")]
-    pub debian_mirror: Option<String>,
-    /// Where releases come from.
+    /// Where to fetch from.
     #[command(flatten)]
     pub mirrors: Mirrors,
 }
@@ -102,21 +100,17 @@ pub fn run(args: &SuiteArgs, dirs: &StateDirs, output: impl Write) -> Result<(),
         Some(source) => source.clone(),
         None => source_of(dirs, &args.cluster)?,
     };
-    let _lock = super::lock(dirs)?;
+    let cx = Context::begin(dirs)?;
     let source = source.decide(&args.mirrors.release_url);
     if !matches!(source, Source::Release(_)) {
         tools::check(&source)?;
     }
-    dirs.make_private()?;
-    let cx = Context::begin(dirs)?;
-    cx.progress.catch_signals();
     let Built { version, programs, tree } = obtain(&cx, args, &source)?;
     let (images, missing) = match tree {
         Some(tree) => images(&cx, args, &programs, &tree)?,
         None => Default::default(),
     };
-    // They are no part of a node image: a build of one would remove them.
-    cache::remember(&cx, &dirs.cache().join("e2e"))?;
+    cache::remember_last(&cx, "e2e")?;
     let path = |name| programs[name].path.clone();
     let record = SuiteRecord {
         kubernetes: version,
@@ -127,7 +121,6 @@ pub fn run(args: &SuiteArgs, dirs: &StateDirs, output: impl Write) -> Result<(),
         missing,
         extra: Map::new(),
     };
-    drop(cx);
     Ok(record::write(output, &record)?)
 }
 
@@ -180,7 +173,7 @@ fn images(
     programs: &Programs,
     tree: &Path,
 ) -> Result<(Vec<SuiteImage>, Vec<Missing>), SuiteError> {
-    let base = base::with(cx, args.debian_mirror.as_deref(), &recipes::PACKAGES)?;
+    let base = base::with(cx, &args.mirrors, &recipes::PACKAGES)?;
     let source = tree.join("test/images");
     let from = Ingredients { programs, base: &base, source: &source };
     let list = command::output(Command::new(&programs["e2e.test"].path).arg("--list-images").current_dir("/"))?;

@@ -6,8 +6,9 @@ use serde_json::Map;
 
 use super::Context;
 use super::base::{self, BaseError};
+use super::cache;
 use super::digest;
-use super::release::Mirrors;
+use super::mirrors::Mirrors;
 use super::source::{self, Source};
 use super::store::Supply;
 use super::supply::{self, SupplyError};
@@ -30,10 +31,7 @@ pub struct SuppliesArgs {
         default_value_t = Source::Auto(source::pinned())
     )]
     pub kubernetes: Source,
-    /// Debian mirror, as for `nodectl build`: images have some files of a node's operating system
-    #[arg(long, value_name = "URL", env = "KUBEADM_SYSTEMD_DEBIAN_MIRROR")]
-    pub debian_mirror: Option<String>,
-    /// Where releases come from.
+    /// Where to fetch from.
     #[command(flatten)]
     pub mirrors: Mirrors,
 }
@@ -63,14 +61,12 @@ pub enum SuppliesError {
 /// # Errors
 /// When something cannot be built or fetched.
 pub fn run(args: &SuppliesArgs, dirs: &StateDirs, output: impl Write) -> Result<(), SuppliesError> {
-    let _lock = super::lock(dirs)?;
+    let cx = Context::begin(dirs)?;
     let source = args.kubernetes.clone().decide(&args.mirrors.release_url);
     tools::check(&source)?;
-    dirs.make_private()?;
-    let cx = Context::begin(dirs)?;
-    cx.progress.catch_signals();
-    let base = base::build(&cx, args.debian_mirror.as_deref())?;
+    let base = base::build(&cx, &args.mirrors)?;
     let supplies = supply::obtain(&cx, &args.mirrors, &source, &base)?;
+    cache::remember_last(&cx, "supplies")?;
     let file = |(program, name): (NodeProgram, &str)| {
         let path = supplies.programs[name].path.clone();
         let sha256 = digest::sha256_file(&path).map_err(FileError::of("read", &path))?;
@@ -86,6 +82,5 @@ pub fn run(args: &SuppliesArgs, dirs: &StateDirs, output: impl Write) -> Result<
         images: supplies.images.iter().filter_map(image).collect(),
         extra: Map::from_iter([("source".to_owned(), source.to_string().into())]),
     };
-    drop(cx);
     Ok(record::write(output, &record)?)
 }

@@ -1,5 +1,6 @@
 //! Decide everything before anything is made.
 
+use std::fs::File;
 use std::io::{self, BufRead, IsTerminal};
 
 use super::{StartArgs, StartError};
@@ -24,8 +25,12 @@ pub(super) fn names(args: &StartArgs) -> Result<Vec<Name>, StartError> {
     Ok(names)
 }
 
-/// The image to start from: named, or on standard input.
-pub(super) fn image(args: &StartArgs, dirs: &StateDirs, input: impl BufRead) -> Result<ImageRecord, StartError> {
+/// The image to start from: named, or on standard input. Builds leave it alone as long as the lock is there.
+pub(super) fn image(
+    args: &StartArgs,
+    dirs: &StateDirs,
+    input: impl BufRead,
+) -> Result<(ImageRecord, Option<File>), StartError> {
     let image = match &args.image {
         Some(name) => images::load(dirs, name)?,
         None if io::stdin().is_terminal() => return Err(StartError::NoImage),
@@ -38,7 +43,8 @@ pub(super) fn image(args: &StartArgs, dirs: &StateDirs, input: impl BufRead) -> 
         }
     };
     let path = image.path.join("rootfs");
-    if path.join("usr").is_dir() { Ok(image) } else { Err(StartError::NoRootfs { image: image.image, path }) }
+    let held = images::hold(&image)?;
+    if path.join("usr").is_dir() { Ok((image, held)) } else { Err(StartError::NoRootfs { image: image.image, path }) }
 }
 
 /// Decide role and address of every node; those that exist keep theirs.
