@@ -1,15 +1,32 @@
 //! What clusterctl keeps of a cluster, and where.
 
+use std::fs::File;
 use std::path::PathBuf;
 
 use nodectl::files::{self, FileError};
 use nodectl::name::Name;
 use nodectl::state::StateDirs;
 
+use crate::inventory::{Inventory, InventoryError};
+
 /// A cluster that does not exist.
 #[derive(Debug, thiserror::Error)]
 #[error("cluster {0} does not exist: it has no inventory; `clusterctl up` makes one")]
 pub struct Unknown(Name);
+
+/// Why a cluster's inventory could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The cluster does not exist.
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
+    /// The inventory cannot be used.
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
 
 /// Paths of what clusterctl keeps of a cluster. nodectl keeps what it has of it in the same directory.
 #[derive(Clone, Debug)]
@@ -28,7 +45,7 @@ impl ClusterFiles {
     ///
     /// # Errors
     /// When the lock's file cannot be made, or something in the cluster's directory leads elsewhere.
-    pub fn lock(&self, dirs: &StateDirs) -> Result<std::fs::File, FileError> {
+    pub fn lock(&self, dirs: &StateDirs) -> Result<File, FileError> {
         dirs.refuse_links(&self.name)?;
         files::lock(&dirs.lock(&format!("clusterctl-{}", self.name)))
     }
@@ -43,13 +60,23 @@ impl ClusterFiles {
         self.dir.join("inventory.yml")
     }
 
-    /// The same, of a cluster that is there.
+    /// Make sure that the cluster is there.
     ///
     /// # Errors
     /// When it is not.
-    pub fn known_inventory(&self) -> Result<PathBuf, Unknown> {
+    pub fn known(&self) -> Result<(), Unknown> {
+        if self.inventory().is_file() { Ok(()) } else { Err(Unknown(self.name.clone())) }
+    }
+
+    /// Read the inventory that the cluster was made of.
+    ///
+    /// # Errors
+    /// When the cluster is not there, or its inventory cannot be used.
+    pub fn open(&self) -> Result<Inventory, OpenError> {
+        self.known()?;
         let path = self.inventory();
-        if path.is_file() { Ok(path) } else { Err(Unknown(self.name.clone())) }
+        let (inventory, _) = Inventory::read(File::open(&path).map_err(FileError::of("open", &path))?)?;
+        Ok(inventory)
     }
 
     /// The administrator's kubeconfig, mode 0600.

@@ -42,7 +42,7 @@ pub fn run(
     let cluster = ClusterFiles::new(dirs, name);
     let _lock = cluster.lock(dirs)?;
     if !no_reset {
-        cluster.known_inventory()?;
+        cluster.known()?;
         Ansible::find(ansible, dirs)?.run(&Play::new("down", DEADLINE), dirs, &cluster, interrupted)?;
     }
     Ok(cluster.remove()?)

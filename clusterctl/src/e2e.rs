@@ -1,6 +1,5 @@
 //! Run Kubernetes' own end-to-end tests against a cluster.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,8 +17,7 @@ use self::ginkgo::{Ended, Ginkgo, GinkgoError};
 use self::report::{Report, Unavailable};
 use crate::ansible::{Ansible, AnsibleArgs, AnsibleError, Play};
 use crate::builder::{BuilderError, records};
-use crate::cluster::{ClusterFiles, Unknown};
-use crate::inventory::{Inventory, InventoryError};
+use crate::cluster::{ClusterFiles, OpenError};
 use crate::up::rounded;
 
 mod ginkgo;
@@ -57,12 +55,9 @@ pub struct E2eArgs {
 /// Why tests did not run, or did not pass.
 #[derive(Debug, thiserror::Error)]
 pub enum E2eError {
-    /// The cluster does not exist.
+    /// The cluster does not exist, or its inventory cannot be used.
     #[error(transparent)]
-    Unknown(#[from] Unknown),
-    /// The inventory cannot be used.
-    #[error(transparent)]
-    Inventory(#[from] InventoryError),
+    Open(#[from] OpenError),
     /// There are no tests.
     #[error("there are no tests to run")]
     Builder(#[from] BuilderError),
@@ -127,8 +122,7 @@ pub fn run(
     interrupted: &Arc<AtomicBool>,
 ) -> Result<(), E2eError> {
     let cluster = ClusterFiles::new(dirs, &args.cluster);
-    let inventory = cluster.known_inventory()?;
-    let (inventory, _) = Inventory::read(File::open(&inventory).map_err(FileError::of("open", &inventory))?)?;
+    let inventory = cluster.open()?;
     let ansible = Ansible::find(ansible, dirs)?;
     let begun = Instant::now();
     let suite = suite(dirs, args)?;

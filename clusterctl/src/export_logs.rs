@@ -3,7 +3,7 @@
 mod target;
 mod unpack;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use serde_json::{Map, json};
 
 use self::target::Target;
 use crate::ansible::{Ansible, AnsibleArgs, AnsibleError, Play};
-use crate::cluster::{ClusterFiles, Unknown};
-use crate::inventory::{Inventory, InventoryError};
+use crate::cluster::{ClusterFiles, OpenError};
+use crate::inventory::Inventory;
 
 /// What `clusterctl export-logs` is asked.
 #[derive(Clone, Debug, clap::Args)]
@@ -37,12 +37,9 @@ pub struct ExportLogsArgs {
 /// Why not everything was exported.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportLogsError {
-    /// The cluster does not exist.
+    /// The cluster does not exist, or its inventory cannot be used.
     #[error(transparent)]
-    Unknown(#[from] Unknown),
-    /// The inventory cannot be used.
-    #[error(transparent)]
-    Inventory(#[from] InventoryError),
+    Open(#[from] OpenError),
     /// It would be mixed with something else.
     #[error("{} is not empty; name a directory that is not there yet", .0.display())]
     NotEmpty(PathBuf),
@@ -83,8 +80,7 @@ pub fn run(
     interrupted: &Arc<AtomicBool>,
 ) -> Result<(), ExportLogsError> {
     let cluster = ClusterFiles::new(dirs, &args.cluster);
-    let path = cluster.known_inventory()?;
-    let (inventory, _) = Inventory::read(File::open(&path).map_err(FileError::of("open", &path))?)?;
+    let inventory = cluster.open()?;
     let target = Target::check(&args.dir)?;
     let ansible = Ansible::find(ansible, dirs)?;
     // Not the cluster's own lock: an `up` that does not end is what the logs may be wanted for.

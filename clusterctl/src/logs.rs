@@ -2,22 +2,19 @@
 
 mod stream;
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::time::Duration;
 
 use nodectl::command::{self, CommandError};
 use nodectl::component::{Component, Kind};
-use nodectl::files::FileError;
 use nodectl::name::Name;
 use nodectl::state::StateDirs;
 use serde_json::json;
 
 use self::stream::{Ended, NodeLog};
-use crate::cluster::{ClusterFiles, Unknown};
-use crate::inventory::{Inventory, InventoryError};
+use crate::cluster::{ClusterFiles, OpenError};
 use crate::placement::{self, Elsewhere};
-use crate::ssh;
+use crate::ssh::{self, SshError};
 
 /// Reads the files of static pods and workloads on the node.
 const POD_LOGS: &str = include_str!("../assets/pod-logs.py");
@@ -57,9 +54,9 @@ pub struct LogsArgs {
 /// Why a log was not shown.
 #[derive(Debug, thiserror::Error)]
 pub enum LogsError {
-    /// The cluster does not exist.
+    /// The cluster does not exist, or its inventory cannot be used.
     #[error(transparent)]
-    Unknown(#[from] Unknown),
+    Open(#[from] OpenError),
     /// It does not run there.
     #[error(transparent)]
     Elsewhere(#[from] Elsewhere),
@@ -82,17 +79,9 @@ pub enum LogsError {
         /// Where.
         nodes: Vec<String>,
     },
-    /// The inventory cannot be used.
+    /// The inventory does not say how to log in.
     #[error(transparent)]
-    Inventory(#[from] InventoryError),
-    /// Its options for SSH cannot be used.
-    #[error("node {node}: ansible_ssh_common_args of the inventory")]
-    Options {
-        /// The node.
-        node: Name,
-        /// Why.
-        source: shell_words::ParseError,
-    },
+    Ssh(#[from] SshError),
     /// SSH could not be run.
     #[error(transparent)]
     Command(#[from] CommandError),
@@ -102,9 +91,6 @@ pub enum LogsError {
     /// A log could not be read or written.
     #[error("cannot pass the log on")]
     Output(#[source] io::Error),
-    /// The file system refused.
-    #[error(transparent)]
-    File(#[from] FileError),
 }
 
 /// Show the log of each node, all at the same time. Where they are several, each line begins with the node's name.
@@ -112,14 +98,12 @@ pub enum LogsError {
 /// # Errors
 /// When a node is not reached, or none has a log.
 pub fn run(dirs: &StateDirs, args: &LogsArgs, output: impl Write) -> Result<(), LogsError> {
-    let path = ClusterFiles::new(dirs, &args.cluster).known_inventory()?;
-    let (inventory, _) = Inventory::read(File::open(&path).map_err(FileError::of("open", &path))?)?;
+    let inventory = ClusterFiles::new(dirs, &args.cluster).open()?;
     let nodes = placement::nodes(args.component, &args.nodes, &inventory)?;
     let words = words(args)?;
     let mut logs = Vec::new();
     for node in &nodes {
-        let Some(host) = inventory.host(node) else { continue };
-        let mut ssh = ssh::command(host).map_err(|source| LogsError::Options { node: node.clone(), source })?;
+        let mut ssh = ssh::command(&inventory, node)?;
         // Without the script: whoever pastes it logs in, and can look.
         let shown = command::shown(&ssh);
         ssh.arg(shell_words::join(&words));

@@ -2,20 +2,43 @@
 
 use std::process::Command;
 
-use crate::inventory::Host;
+use nodectl::name::Name;
+
+use crate::inventory::{Host, Inventory};
 
 /// Options beside the inventory's: as in ansible.cfg, keys only, and no wait for a host that is not there. Of ssh itself
 /// only errors are shown.
 const OPTIONS: [&str; 4] =
     ["BatchMode=yes", "ConnectTimeout=10", "PreferredAuthentications=publickey", "LogLevel=ERROR"];
 
-/// The command that logs in to `host`; add to it what is to run there, as one word for the shell there
+/// Why a node cannot be logged in to.
+#[derive(Debug, thiserror::Error)]
+pub enum SshError {
+    /// Nobody says how.
+    #[error("the inventory does not say how to log in on node {0}")]
+    NoHost(Name),
+    /// There is a quote that does not end.
+    #[error("node {node}: ansible_ssh_common_args of the inventory")]
+    Options {
+        /// The node.
+        node: Name,
+        /// Why.
+        source: shell_words::ParseError,
+    },
+}
+
+/// The command that logs in to `node`; add to it what is to run there, as one word for the shell there
 /// (`shell_words::join`), or options of ssh(1) before it. No connection of another command is shared: it ends with the
 /// command.
 ///
 /// # Errors
-/// When the inventory's `ansible_ssh_common_args` has a quote that does not end.
-pub fn command(host: &Host) -> Result<Command, shell_words::ParseError> {
+/// When the inventory does not have the node, or not all of what is wanted to log in.
+pub fn command(inventory: &Inventory, node: &Name) -> Result<Command, SshError> {
+    let host = inventory.host(node).ok_or_else(|| SshError::NoHost(node.clone()))?;
+    to(host).map_err(|source| SshError::Options { node: node.clone(), source })
+}
+
+fn to(host: &Host) -> Result<Command, shell_words::ParseError> {
     let mut ssh = Command::new("ssh");
     // The first value of an option counts (ssh_config(5)): the inventory's goes before ours.
     ssh.args(shell_words::split(&host.ansible_ssh_common_args)?);
@@ -38,12 +61,12 @@ mod tests {
             ansible_ssh_private_key_file: "/keys/id".into(),
             ansible_ssh_common_args: "-o 'ProxyCommand=nc %h %p' -o LogLevel=DEBUG".to_owned(),
         };
-        let mut ssh = command(&host).expect("words");
+        let mut ssh = to(&host).expect("words");
         let words = |ssh: &Command| ssh.get_args().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>();
         let words = words(ssh.arg("uptime"));
         assert_eq!(words[..6], ["-o", "ProxyCommand=nc %h %p", "-o", "LogLevel=DEBUG", "-o", "BatchMode=yes"]);
         assert_eq!(words[words.len() - 8..], ["-i", "/keys/id", "-p", "2222", "-l", "root", "fd00::2", "uptime"]);
         host.ansible_ssh_common_args = "-o 'x".to_owned();
-        assert!(command(&host).is_err());
+        assert!(to(&host).is_err());
     }
 }

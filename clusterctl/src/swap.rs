@@ -14,8 +14,7 @@ use nodectl::state::StateDirs;
 
 use crate::ansible::{AnsibleArgs, AnsibleError};
 use crate::builder::BuilderError;
-use crate::cluster::Unknown;
-use crate::inventory::InventoryError;
+use crate::cluster::OpenError;
 use crate::placement::Elsewhere;
 
 mod changes;
@@ -55,18 +54,15 @@ pub struct SwapArgs {
 /// Why a component was not replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum SwapError {
-    /// The cluster does not exist.
+    /// The cluster does not exist, or its inventory cannot be used.
     #[error(transparent)]
-    Unknown(#[from] Unknown),
+    Open(#[from] OpenError),
     /// It is one object for all nodes.
     #[error("--node does not go with {}: one object of the cluster runs it on all nodes", .0.name())]
     Everywhere(Component),
     /// It does not run there.
     #[error(transparent)]
     Elsewhere(#[from] Elsewhere),
-    /// The inventory cannot be used.
-    #[error(transparent)]
-    Inventory(#[from] InventoryError),
     /// nodectl has not built it.
     #[error("there is no new {} to put in place", component.name())]
     NotBuilt {

@@ -77,7 +77,7 @@ pub fn run(
     interrupted: &Arc<AtomicBool>,
 ) -> Result<(), UpgradeError> {
     let cluster = ClusterFiles::new(dirs, &args.cluster);
-    cluster.known_inventory()?;
+    cluster.known()?;
     let ansible = Ansible::find(ansible, dirs)?;
     let begun = Instant::now();
     let mut supplies: Vec<SuppliesRecord> = match &args.to {

@@ -17,7 +17,7 @@ use nodectl::name::Name;
 use nodectl::state::StateDirs;
 use serde_json::{Value, json};
 
-use crate::ssh;
+use crate::ssh::{self, SshError};
 use crate::swap::Running;
 
 /// What runs on the node.
@@ -35,17 +35,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Why delve is not attached.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
-    /// Nobody says how to log in.
-    #[error("the inventory does not say how to log in on node {0}")]
-    NoHost(Name),
-    /// The inventory's options for SSH cannot be used.
-    #[error("node {node}: ansible_ssh_common_args of the inventory")]
-    Options {
-        /// The node.
-        node: Name,
-        /// Why.
-        source: shell_words::ParseError,
-    },
+    /// The inventory does not say how to log in.
+    #[error(transparent)]
+    Ssh(#[from] SshError),
     /// There is no ssh.
     #[error(transparent)]
     Command(#[from] CommandError),
@@ -101,8 +93,7 @@ impl Attached {
         let socket = socket(cluster.dirs())?;
         let on_node = format!("/run/kubeadm-systemd/{component}-{}.sock", std::process::id());
         let forward = format!("LocalForward={} {on_node}", socket.display());
-        let host = cluster.inventory().host(node).ok_or_else(|| AttachError::NoHost(node.clone()))?;
-        let mut ssh = ssh::command(host).map_err(|source| AttachError::Options { node: node.clone(), source })?;
+        let mut ssh = ssh::command(cluster.inventory(), node)?;
         for option in [&forward, "ExitOnForwardFailure=yes", "ServerAliveInterval=15"] {
             ssh.args(["-o", option]);
         }

@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use nodectl::component::{Component, Kind};
-use nodectl::files::FileError;
 use nodectl::name::Name;
 use nodectl::state::StateDirs;
 use serde_json::{Map, Value, json};
@@ -37,8 +36,7 @@ impl<'a> Running<'a> {
         interrupted: &'a Arc<AtomicBool>,
     ) -> Result<Self, SwapError> {
         let files = ClusterFiles::new(dirs, name);
-        let path = files.known_inventory()?;
-        let (inventory, _) = Inventory::read(File::open(&path).map_err(FileError::of("open", &path))?)?;
+        let inventory = files.open()?;
         Ok(Running { name, dirs, files, inventory, ansible: Ansible::find(ansible, dirs)?, interrupted })
     }
 
