@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.component import (
+    PATIENCE,
     Late,
     Problem,
     Processes,
@@ -19,7 +20,7 @@ from ansible.module_utils.component import (
     last_lines,
     run,
     sha256,
-    succeeds,
+    take_back,
     wait,
 )
 
@@ -32,6 +33,10 @@ description:
 options:
   component:
     description: The program's name.
+    type: str
+    required: true
+  node:
+    description: The node's name in the cluster.
     type: str
     required: true
   state:
@@ -59,6 +64,7 @@ EXAMPLES = """
 - name: Run another kubelet
   swap_program:
     component: kubelet
+    node: node1
     program: /var/lib/kubelet/.swap-kubelet
     sha256: 0123456789abcdef
 """
@@ -72,8 +78,9 @@ SERVICES = ("containerd", "kubelet")
 class Program:
     """A program of the node."""
 
-    def __init__(self, name, timeout):
+    def __init__(self, name, node, timeout):
         self.name = name
+        self.node = node
         self.timeout = timeout
         self.processes = Processes(name)
         self.path = shutil.which(name)
@@ -90,47 +97,58 @@ class Program:
             os.unlink(program)
             return False
         os.chmod(program, 0o755)
+        new = self.kept("new")
+        shutil.move(program, new)
+        if self.name not in SERVICES:
+            # Nothing else will tell whether it is that one, and can be run at all.
+            if sha256(new) != digest:
+                raise Problem(f"{self.name} has changed on its way here")
+            run(new, "version" if self.name == "kubeadm" else "--version")
         link(self.path, self.kept("previous"))
         if not os.path.exists(self.kept("original")):
             link(self.path, self.kept("original"))
-        new = self.kept("new")
-        shutil.move(program, new)
         try:
             self.switch(new, digest, version)
         except Problem as problem:
-            self.back("previous")
-            raise Problem(f"{problem}\nthe previous {self.name} is back") from None
+            take_back(problem, lambda: self.back("previous"), f"the previous {self.name} is back")
         return True
 
     def is_there(self, program, digest):
         """Tell whether there is nothing to do."""
         # Half a second's work, which a look at the sizes saves most often.
         is_equal = os.path.getsize(self.path) == os.path.getsize(program) and sha256(self.path) == digest
-        return is_equal and (self.name not in SERVICES or bool(self.processes.of(digest)))
+        return is_equal and self.runs(digest)
+
+    def runs(self, digest):
+        """Tell whether that is what the service runs, if it is one."""
+        return self.name not in SERVICES or bool(self.processes.of(digest))
 
     def back(self, which):
         """Run what was there before. Returns whether it was something else."""
         kept = self.kept(which)
-        if not os.path.exists(kept):
-            return False
-        self.switch(kept, sha256(kept), None)
+        if os.path.exists(kept) and os.path.samefile(kept, self.path):
+            # In place already. Of two names of one file, rename(2) would leave both.
+            os.unlink(kept)
+        program = kept if os.path.exists(kept) else self.path
+        digest = sha256(program)
+        # One that is in place may not run yet: somebody was killed in between.
+        is_other = program == kept or not self.runs(digest)
+        if is_other:
+            self.switch(program, digest, None)
         if which == "original" and os.path.exists(self.kept("previous")):
             os.unlink(self.kept("previous"))
-        return True
+        return is_other
 
     def switch(self, program, digest, version):
         """Put a program in place, restart its service, and wait until that runs it and is well."""
         # In one step: the program is there all the time.
         os.replace(program, self.path)
         if self.name not in SERVICES:
-            if sha256(self.path) != digest:
-                raise Problem(f"{self.name} has changed on its way here")
-            run(self.path, "version" if self.name == "kubeadm" else "--version")
             return
         started = time.time()
         unit = f"{self.name}.service"
         try:
-            run("systemctl", "restart", unit)
+            run("systemctl", "restart", unit, patience=self.timeout + PATIENCE)
         except Problem:
             raise Problem(f"{self.name} does not start; its log:\n{log(unit, started)}") from None
 
@@ -148,11 +166,11 @@ class Program:
     def is_well(self, started, version):
         """Tell whether the service does its work: kubelet has told the API server so since its start."""
         if self.name == "containerd":
-            return succeeds(run, "ctr", "version")
+            return serves_kubelet()
         if not is_well("http://127.0.0.1:10248/healthz"):
             return False
         try:
-            words = ("--kubeconfig=/etc/kubernetes/kubelet.conf", "get", "node", os.uname().nodename, "--output=json")
+            words = ("--kubeconfig=/etc/kubernetes/kubelet.conf", "get", "node", self.node, "--output=json")
             status = json.loads(run("kubectl", *words))["status"]
         except Problem:
             return False
@@ -161,6 +179,15 @@ class Program:
         is_new = version in (None, status["nodeInfo"]["kubeletVersion"])
         # The API server's times are whole seconds.
         return ready["status"] == "True" and is_new and told.timestamp() >= int(started)
+
+
+def serves_kubelet():
+    """Tell whether containerd's plugin for kubelet has come up: containerd runs without it, too."""
+    try:
+        lines = [line.split() for line in run("ctr", "plugins", "ls").splitlines()]
+    except Problem:
+        return False
+    return any(line[1:2] == ["cri"] and line[0].startswith("io.containerd.grpc.") and line[-1] == "ok" for line in lines)
 
 
 def link(path, to):
@@ -182,7 +209,7 @@ def log(unit, since):
 
 def act(params):
     """Swap. Returns whether it was something else."""
-    program = Program(params["component"], params["timeout"])
+    program = Program(params["component"], params["node"], params["timeout"])
     if params["state"] == "new":
         return program.swap(params["program"], params["sha256"], params["version"])
     return program.back(params["state"])
@@ -192,6 +219,7 @@ def main():
     """Take what Ansible passes."""
     argument_spec = {
         "component": {"type": "str", "required": True},
+        "node": {"type": "str", "required": True},
         "state": {"type": "str", "choices": ["new", "previous", "original"], "default": "new"},
         "program": {"type": "path"},
         "sha256": {"type": "str"},

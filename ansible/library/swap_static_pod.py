@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import json
 import os
@@ -21,6 +22,7 @@ from ansible.module_utils.component import (
     last_lines,
     run,
     succeeds,
+    take_back,
     wait,
 )
 
@@ -34,6 +36,10 @@ description:
 options:
   component:
     description: The pod's name, without the node's; its container and its program have the same.
+    type: str
+    required: true
+  node:
+    description: The node's name in the cluster.
     type: str
     required: true
   state:
@@ -63,6 +69,7 @@ EXAMPLES = """
 - name: Run another scheduler
   swap_static_pod:
     component: kube-scheduler
+    node: node1
     image: registry.k8s.io/kube-scheduler:v1.37.2-dirty-0123456789ab
     sha256: 0123456789abcdef
 """
@@ -89,13 +96,18 @@ STILLBORN = 2
 class StaticPod:
     """A static pod of kubeadm's."""
 
-    def __init__(self, name, timeout):
+    def __init__(self, name, node, timeout):
         self.name = name
+        self.pod = f"{name}-{node}"
         self.timeout = timeout
         self.path = f"/etc/kubernetes/manifests/{name}.yaml"
-        self.processes = Processes(name)
         if not os.path.exists(self.path):
             raise Problem(f"{self.path} does not exist: {name} is no static pod of this node")
+        # kubeadm's manifests have no uid. Those that we write have the one that kubelet made of kubeadm's: to kubelet
+        # it is then the same pod, of which one container has changed. Another uid would be another pod, which has to
+        # wait until the old one is torn down, for ten seconds and more.
+        self.uid = self.manifest()["metadata"].get("uid") or self.uid_of_logs()
+        self.processes = Processes(name, self.uid)
 
     def kept(self, which):
         """Where a manifest is kept that was replaced."""
@@ -115,22 +127,20 @@ class StaticPod:
         container = self.container(manifest)
         if container["image"] == image and self.processes.of(sha256):
             return False
-        # kubeadm's manifests have no uid. Those that we write have the one that kubelet made of kubeadm's: to kubelet
-        # it is then the same pod, of which one container has changed. Another uid would be another pod, which has to
-        # wait until the old one is torn down, for ten seconds and more.
-        uid = manifest["metadata"].get("uid") or self.uid()
+        if not self.uid:
+            raise Problem(f"{self.name} has never run on this node")
         for which in ["previous"] if "uid" in manifest["metadata"] else ["previous", "original"]:
             write(self.kept(which), read(self.path))
         new = {"name": self.name, "image": image, **(eased(container) if debug else {})}
-        patch = {"metadata": {"uid": uid}, "spec": {"containers": [new]}}
+        patch = {"metadata": {"uid": self.uid}, "spec": {"containers": [new]}}
         # One for a debugger lacks what another one needs.
         base = self.path if has_probes(container) else self.kept("original")
         try:
             self.switch(patched(base, patch, "yaml"), lambda is_new, digest: is_new and digest == sha256)
         except Problem as problem:
             # Where kubelet has not even ended the old one, that one does.
-            self.back("previous", lambda is_new, digest: is_new or digest != sha256)
-            raise Problem(f"{problem}\n{self.name} is back at {container['image']}") from None
+            back = functools.partial(self.back, "previous", lambda is_new, digest: is_new or digest != sha256)
+            take_back(problem, back, f"{self.name} is back at {container['image']}")
         return True
 
     def back(self, which, is_it=lambda is_new, _: is_new):
@@ -181,22 +191,18 @@ class StaticPod:
             raise Problem(f"{problem}\n{kubelet_says(self.name, started)}") from None
         # The API server shows the static pod as it was when it was made. kubelet makes it anew when it is gone: at
         # once, or within the ten seconds of its next look. It is not waited for.
-        pod = f"{self.name}-{os.uname().nodename}"
-        words = ("--namespace=kube-system", "delete", "pod", pod, "--ignore-not-found", "--grace-period=0", "--force")
+        words = ("--namespace=kube-system", "delete", "pod", self.pod, "--ignore-not-found", "--grace-period=0", "--force")
         # What was swapped may be what answers this.
         wait(self.timeout, lambda: succeeds(kubectl, *words), "the API server does not answer")
 
-    def uid(self):
-        """The uid that kubelet has made: it is a part of the path of the log that was written last."""
+    def uid_of_logs(self):
+        """The uid that kubelet has made: it is a part of the path of the log that was written last, if there is one."""
         logs = self.logs()
-        if not logs:
-            raise Problem(f"{self.name} has never run on this node")
-        return max(logs, key=os.path.getmtime).split("/")[4].rpartition("_")[2]
+        return max(logs, key=os.path.getmtime).split("/")[4].rpartition("_")[2] if logs else None
 
     def logs(self):
         """The logs of its containers."""
-        pod = f"kube-system_{self.name}-{os.uname().nodename}"
-        return glob.glob(f"/var/log/pods/{pod}_*/{self.name}/*.log")
+        return glob.glob(f"/var/log/pods/kube-system_{self.pod}_*/{self.name}/*.log")
 
     def is_stillborn(self, before):
         """Tell whether a new container has a log for a while already."""
@@ -296,7 +302,7 @@ def write(path, content):
 
 def act(params):
     """Swap. Returns whether it was something else."""
-    pod = StaticPod(params["component"], params["timeout"])
+    pod = StaticPod(params["component"], params["node"], params["timeout"])
     if params["state"] == "new":
         return pod.swap(params["image"], params["sha256"], params["debug"])
     return pod.back(params["state"])
@@ -306,6 +312,7 @@ def main():
     """Take what Ansible passes."""
     argument_spec = {
         "component": {"type": "str", "required": True},
+        "node": {"type": "str", "required": True},
         "state": {"type": "str", "choices": ["new", "previous", "original"], "default": "new"},
         "image": {"type": "str"},
         "sha256": {"type": "str"},

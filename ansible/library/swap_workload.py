@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.component import PROBES, Problem, answer, kubectl, last_lines, wait
+from ansible.module_utils.component import PROBES, Problem, answer, kubectl, last_lines, take_back, wait
 
 DOCUMENTATION = """
 module: swap_workload
@@ -57,6 +58,9 @@ RETURN = ""
 FIELDS = ("image", *PROBES)
 ORIGINAL = "kubeadm-systemd/original"
 
+# How it replaces pods when it is not swapped; put down as long as it is another way.
+USUAL = "kubeadm-systemd/usual"
+
 # How each kind replaces all pods at once, and how it counts those that are ready.
 STRATEGY = {"daemonset": "updateStrategy", "deployment": "strategy"}
 COUNTS = {
@@ -88,8 +92,8 @@ class Workload:
         try:
             self.switch(before, new, original)
         except Problem as problem:
-            self.switch(before, old, None if original == old else original)
-            raise Problem(f"{problem}\n{self.name} is back at {old['image']}") from None
+            back = functools.partial(self.switch, before, old, None if original == old else original)
+            take_back(problem, back, f"{self.name} is back at {old['image']}")
         return True
 
     def back(self):
@@ -103,7 +107,7 @@ class Workload:
 
     def original(self, of):
         """What kubeadm has put there, if it was replaced."""
-        return json.loads(of["metadata"].get("annotations", {}).get(ORIGINAL, "null"))
+        return annotation(of, ORIGINAL)
 
     def fields(self, of):
         """What is there of its container."""
@@ -114,17 +118,18 @@ class Workload:
     def switch(self, before, fields, original):
         """Set the image and the probes of all pods at once, and wait until they are ready."""
         field = STRATEGY[self.kind]
-        usual = {each: before["spec"].get(each) for each in (field, "minReadySeconds")}
+        # Where a swap was cut off, what is there is not the usual.
+        usual = annotation(before, USUAL) or {each: before["spec"].get(each) for each in (field, "minReadySeconds")}
         template = {"spec": {"containers": [{"name": self.name, **fields}]}}
         at_once = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "100%", "maxSurge": 0}}
-        annotations = {"annotations": {ORIGINAL: json.dumps(original) if original else None}}
+        annotations = {ORIGINAL: json.dumps(original) if original else None, USUAL: json.dumps(usual)}
         # A pod without a readiness probe is ready as soon as it runs, and if it ends in the next moment.
         spec = {field: at_once, "template": template, "minReadySeconds": 2}
-        self.patch("strategic", {"metadata": annotations, "spec": spec})
+        self.patch("strategic", {"metadata": {"annotations": annotations}, "spec": spec})
         try:
             wait(self.timeout, lambda: self.is_done(fields["image"]), f"{self.name} is not ready")
         finally:
-            self.patch("merge", {"spec": usual})
+            self.patch("merge", {"metadata": {"annotations": {USUAL: None}}, "spec": usual})
 
     def is_done(self, image):
         """Tell whether all pods are new and ready."""
@@ -135,8 +140,8 @@ class Workload:
                 of_it = container["name"] == self.name and pod["spec"]["containers"][0]["image"] == image
                 if of_it and (container["restartCount"] > 0 or "terminated" in container["state"]):
                     name = pod["metadata"]["name"]
-                    said = self.kubectl("logs", name, f"--container={self.name}", "--tail=20")
-                    raise Problem(f"{name} has ended right after its start; its log:\n{last_lines(said)}")
+                    said = self.last_lines(name, container["restartCount"] > 0)
+                    raise Problem(f"{name} has ended right after its start; its log:\n{said}")
         wanted, updated, available = (status.get(count, 0) for count in COUNTS[self.kind])
         is_observed = status.get("observedGeneration") == now["metadata"]["generation"]
         return is_observed and self.fields(now)["image"] == image and wanted == updated == available > 0
@@ -144,7 +149,20 @@ class Workload:
     def pods(self, of):
         """Its pods."""
         labels = ",".join(f"{name}={value}" for name, value in of["spec"]["selector"]["matchLabels"].items())
-        return json.loads(self.kubectl("get", "pods", f"--selector={labels}", "--output=json"))["items"]
+        pods = json.loads(self.kubectl("get", "pods", f"--selector={labels}", "--output=json"))["items"]
+        # Those that are on their way out have ended because they were told to.
+        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+    def last_lines(self, pod, is_restarted):
+        """The end of what a pod's container has said, before it was started once more if it was."""
+        words = ("logs", pod, f"--container={self.name}", "--tail=20")
+        if is_restarted:
+            try:
+                return last_lines(self.kubectl(*words, "--previous"))
+            except Problem:
+                # Removed already.
+                pass
+        return last_lines(self.kubectl(*words))
 
     def patch(self, how, patch):
         """Change it."""
@@ -153,6 +171,11 @@ class Workload:
     def kubectl(self, *words):
         """Ask the API server, in the namespace of what kubeadm makes."""
         return kubectl("--namespace=kube-system", *words)
+
+
+def annotation(of, name):
+    """What is put down in an annotation."""
+    return json.loads(of["metadata"].get("annotations", {}).get(name, "null"))
 
 
 def act(params):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import glob
 import hashlib
 import os
@@ -16,6 +18,12 @@ PAUSE = 0.05
 
 # By which kubelet ends a container that does not answer, or keeps its Services' requests from it.
 PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
+
+# Seconds that a command may take.
+PATIENCE = 60
+
+# What the modules keep on a node as long as it runs.
+RUN = "/run/kubeadm-systemd"
 
 # Lines of a component's log that are told when it fails.
 LAST_LINES = 12
@@ -32,22 +40,58 @@ class Late(Problem):
 def answer(module, act):
     """Do what a module does, and tell whether that has changed something, or what went wrong: then it is as it was."""
     try:
-        module.exit_json(changed=act(module.params))
+        # Another one may take so long, and as long again to take back what is not well.
+        with alone(2 * module.params["timeout"] + PATIENCE):
+            changed = act(module.params)
     except Problem as problem:
         module.fail_json(msg=str(problem))
+    module.exit_json(changed=changed)
 
 
-def run(*words, stdin=None):
+@contextlib.contextmanager
+def alone(seconds):
+    """Let nobody else swap on this node. A module whose connection is cut goes on, until it knows how it ends."""
+    os.makedirs(RUN, exist_ok=True)
+    with open(f"{RUN}/swap.lock", "w", encoding="utf-8") as file:
+
+        def is_taken():
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+        wait(seconds, is_taken, "an earlier swap on this node has not ended")
+        yield
+
+
+def take_back(problem, back, told):
+    """Go back to what was there because of a problem, and raise that, with what has become of going back."""
+    try:
+        back()
+    except Problem as second:
+        raise Problem(f"{problem}\nand it could not be taken back: {second}") from None
+    raise Problem(f"{problem}\n{told}") from None
+
+
+def run(*words, patience=PATIENCE):
     """Run a command that must succeed, and return what it prints."""
-    done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False)
+    how = {"capture_output": True, "encoding": "utf-8", "errors": "replace", "check": False}
+    shown = " ".join(words[:6])
+    try:
+        done = subprocess.run(words, timeout=patience, **how)
+    except OSError as error:
+        raise Problem(f"cannot run {shown}: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise Problem(f"{shown} has not ended after {patience} s") from None
     if done.returncode != 0:
-        raise Problem(f"{' '.join(words[:6])} failed: {done.stderr.strip() or done.stdout.strip()}")
+        raise Problem(f"{shown} failed: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
 
 
-def kubectl(*words, stdin=None):
+def kubectl(*words):
     """Ask the API server as the administrator."""
-    return run("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *words, stdin=stdin)
+    return run("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *words)
 
 
 def sha256(path):
@@ -71,8 +115,10 @@ def succeeds(command, *words):
 class Processes:
     """The processes of a component, by their program's content: a new build may have the version of the old one."""
 
-    def __init__(self, name):
+    def __init__(self, name, uid=None):
         self.name = name
+        # Of the pod, if it is one: others may run the same program.
+        self.uid = uid
         self.known = {}
 
     def ids(self):
@@ -81,12 +127,20 @@ class Processes:
         for link in glob.glob("/proc/[0-9]*/exe"):
             try:
                 # A replaced file is shown as "kubelet (deleted)".
-                if os.path.basename(os.readlink(link)).removesuffix(" (deleted)") == self.name:
+                name = os.path.basename(os.readlink(link)).removesuffix(" (deleted)")
+                if name == self.name and self.is_in_pod(os.path.dirname(link)):
                     ids.add(link.split("/")[2])
             except OSError:
                 # It has ended.
                 continue
         return ids
+
+    def is_in_pod(self, process):
+        """Tell whether a process is one of the pod's: kubelet makes a cgroup for each pod, by its uid."""
+        if not self.uid:
+            return True
+        with open(f"{process}/cgroup", encoding="utf-8") as file:
+            return f"pod{self.uid}" in file.read()
 
     def all(self):
         """Digests of those that run, by their ids."""
@@ -112,8 +166,10 @@ def is_well(url):
     trusting = ssl.create_default_context()
     trusting.check_hostname = False
     trusting.verify_mode = ssl.CERT_NONE
+    # And past any proxy that the node is told of.
+    handlers = urllib.request.HTTPSHandler(context=trusting), urllib.request.ProxyHandler({})
     try:
-        with urllib.request.urlopen(url, timeout=2, context=trusting) as answer:
+        with urllib.request.build_opener(*handlers).open(url, timeout=2) as answer:
             return answer.status == 200
     except (OSError, urllib.error.URLError):
         return False

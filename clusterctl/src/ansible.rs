@@ -5,14 +5,16 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::stat::{Mode, umask};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use nodectl::command::{self, CommandError};
 use nodectl::files::{self, FileError};
@@ -26,6 +28,12 @@ use crate::events::{Reader, Summary};
 mod find;
 
 pub use find::{AnsibleArgs, FindError};
+
+/// How often to look whether Ansible has ended.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How long Ansible may take to end its workers.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a playbook did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -167,13 +175,15 @@ impl Ansible {
         // The playbooks' directory is a package's: nothing compiled may be left there.
         ansible.env("PYTHONDONTWRITEBYTECODE", "1");
         ansible.stdin(Stdio::null()).stderr(log.try_clone().map_err(FileError::of("write", &log_path))?).stdout(log);
-        // A group of its own: what it has started ends with it.
+        // A group of its own: Ctrl-C is for us, who end Ansible (`end`).
         ansible.process_group(0);
-        // SAFETY: umask is async-signal-safe (signal-safety(7)). What Ansible fetches are secrets.
+        // What Ansible fetches are secrets. Killed with SIGKILL, we end nothing: then the kernel asks Ansible to end,
+        // as we would. It does so when this thread ends, which waits for Ansible.
+        // SAFETY: umask and prctl are system calls that touch no memory of ours: async-signal-safe (signal-safety(7)).
         unsafe {
             ansible.pre_exec(|| {
                 umask(Mode::from_bits_truncate(0o077));
-                Ok(())
+                Ok(set_pdeathsig(Signal::SIGTERM)?)
             });
         }
         let spawned = ansible.spawn();
@@ -200,7 +210,7 @@ impl Ansible {
                         command: shown.clone(),
                     });
                 }
-                None => thread::sleep(Duration::from_millis(20)),
+                None => thread::sleep(LOOK),
             }
         };
         print(events.read());
@@ -208,12 +218,28 @@ impl Ansible {
             Ok(status) if status.success() => Ok(summary),
             Ok(_) => Err(AnsibleError::Failed { failures: summary.failures, log: log_path, command: shown }),
             Err(error) => {
-                let _ = killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL);
-                let _ = child.wait();
+                end(child, PATIENCE);
                 Err(error)
             }
         }
     }
+}
+
+/// End Ansible, which has a group of its own, and what it has started.
+fn end(mut ansible: Child, patience: Duration) {
+    let pid = Pid::from_raw(ansible.id().cast_signed());
+    // A worker has a session of its own (setsid(2), ansible-core 2.19), which a signal for the group does not reach.
+    // Asked by SIGTERM, Ansible ends its workers, and each of them what it runs.
+    let _ = kill(pid, Signal::SIGTERM);
+    let asked = Instant::now();
+    // Left unreaped: so the group's id is nobody else's.
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    while asked.elapsed() < patience && waitid(Id::Pid(pid), flags) == Ok(WaitStatus::StillAlive) {
+        thread::sleep(LOOK);
+    }
+    // One that does not listen; and the workers of an older Ansible, which SIGTERM ends without them.
+    let _ = killpg(pid, Signal::SIGKILL);
+    let _ = ansible.wait();
 }
 
 /// An empty file, and its directory.
@@ -247,5 +273,43 @@ impl Drop for Connections {
             let _ = ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
         }
         let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+
+    use super::*;
+
+    /// End a shell that runs `script`, once it has printed the id of a process; whether that has ended, too.
+    fn ends(script: &str, patience: Duration) -> bool {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).process_group(0).stdout(Stdio::piped());
+        let mut shell = shell.spawn().expect("it runs");
+        let mut line = String::new();
+        BufReader::new(shell.stdout.take().expect("piped")).read_line(&mut line).expect("readable");
+        end(shell, patience);
+        let stat = PathBuf::from(format!("/proc/{}/stat", line.trim()));
+        let asked = Instant::now();
+        // One that nobody has waited for yet does not count.
+        let runs = || fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+        while runs() && asked.elapsed() < Duration::from_secs(20) {
+            thread::sleep(LOOK);
+        }
+        !runs()
+    }
+
+    #[test]
+    fn a_worker_with_a_session_of_its_own_is_ended_by_ansible() {
+        let script = "setsid sleep 1000 & trap 'kill $!; exit' TERM; echo $!; wait";
+        assert!(ends(script, Duration::from_secs(20)));
+    }
+
+    #[test]
+    fn what_does_not_listen_is_killed_with_its_group() {
+        assert!(ends("trap '' TERM; sleep 1000 & echo $!; wait", Duration::from_millis(100)));
+        // It ends at once, and leaves its child.
+        assert!(ends("sleep 1000 & echo $!; wait", Duration::from_secs(20)));
     }
 }

@@ -56,6 +56,17 @@ pub enum DebugError {
         /// The nodes that it runs on.
         there: Vec<String>,
     },
+    /// The scheduler chooses where.
+    #[error("--node does not go with {}: its pods are made anew, each on a node that the scheduler chooses", .0.name())]
+    Anywhere(Component),
+    /// None is left, or what runs is another one.
+    #[error("no process of {} runs the {} that was built", nodes.join(", "), component.name())]
+    NoProcess {
+        /// The component.
+        component: Component,
+        /// The nodes that were asked.
+        nodes: Vec<String>,
+    },
     /// Somebody else has the port.
     #[error("cannot listen on port {port} of 127.0.0.1; choose another one with --port, or 0 for one that is free")]
     Port {
@@ -95,7 +106,7 @@ pub fn run(
         return Err(DebugError::Command(component));
     }
     let cluster = Running::open(dirs, ansible, &args.cluster, interrupted)?;
-    let (node, nodes) = place(&cluster, args)?;
+    let (places, nodes) = place(&cluster, args)?;
     let refused = |source| DebugError::Port { port: args.port, source };
     let gate = Gate::take(args.port).map_err(refused)?;
     let address = gate.address().map_err(refused)?;
@@ -110,9 +121,14 @@ pub fn run(
     drop(lock);
 
     let wait = Duration::from_secs(args.timeout);
-    let target = Target { node: &node, component: component.name(), sha256: &record.sha256 };
-    let mut attached = Attached::new(&cluster, &target, wait, interrupted)?;
-    gate.open(attached.socket().to_owned());
+    let attach = |node| {
+        let target = Target { node, component: component.name(), sha256: &record.sha256 };
+        let attached = Attached::new(&cluster, &target, wait, interrupted).transpose()?;
+        Some(attached.map(|attached| (node, attached)))
+    };
+    let none = || DebugError::NoProcess { component, nodes: names(&places) };
+    let (node, mut attached) = places.iter().find_map(attach).ok_or_else(none)??;
+    gate.open(attached.socket().to_owned()).map_err(refused)?;
     shown["node"] = json!(node);
     shown["address"] = json!(address);
     shown["pid"] = json!(attached.pid());
@@ -126,14 +142,21 @@ pub fn run(
     Ok(())
 }
 
-/// The node whose process is debugged, and those on which the component is replaced.
-fn place(cluster: &Running<'_>, args: &DebugArgs) -> Result<(Name, Vec<Name>), DebugError> {
+/// The nodes of which the first one that has the process is debugged, and those on which the component is replaced.
+fn place(cluster: &Running<'_>, args: &DebugArgs) -> Result<(Vec<Name>, Vec<Name>), DebugError> {
     let component = args.component;
     let there = cluster.that_run(component, args.node.as_slice())?;
-    let [node] = &there[..] else {
-        let there = there.iter().map(Name::to_string).collect();
-        return Err(DebugError::Which { component, there });
-    };
+    // Where the pods of a Deployment run is known only when they are there.
+    if component == Component::Coredns {
+        return if args.node.is_some() { Err(DebugError::Anywhere(component)) } else { Ok((there.clone(), there)) };
+    }
+    if there.len() != 1 {
+        return Err(DebugError::Which { component, there: names(&there) });
+    }
     let nodes = if component.kind() == Kind::Workload { cluster.nodes(component, &[])? } else { there.clone() };
-    Ok((node.clone(), nodes))
+    Ok((there, nodes))
+}
+
+fn names(nodes: &[Name]) -> Vec<String> {
+    nodes.iter().map(Name::to_string).collect()
 }

@@ -2,16 +2,18 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use nodectl::build::source::Source;
+use nodectl::command;
 use nodectl::files::FileError;
 use nodectl::name::Name;
 use nodectl::state::StateDirs;
 use nodectl::suite::SuiteRecord;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use self::ginkgo::{Ended, Ginkgo, GinkgoError};
 use self::report::{Report, Unavailable};
@@ -127,6 +129,12 @@ pub fn run(
     let begun = Instant::now();
     let suite = suite(dirs, args)?;
     let build = begun.elapsed();
+    if let Some(version) = server_version(&suite, &cluster)
+        && version != suite.kubernetes
+    {
+        let suite = &suite.kubernetes;
+        let _ = writeln!(std::io::stderr(), "e2e: tests of {suite}, of a cluster of {version}; --from says others");
+    }
     // One run at a time in a directory of results.
     let _lock = nodectl::files::lock(&dirs.lock(&format!("clusterctl-e2e-{}", args.cluster)))?;
     let dir = args.dir.clone().unwrap_or_else(|| cluster.log_dir().join("e2e"));
@@ -179,6 +187,15 @@ pub fn run(
         }
         Ended::Passed => Ok(()),
     }
+}
+
+/// The version that the API server says it is of; after an upgrade, it is no longer the image's.
+fn server_version(suite: &SuiteRecord, cluster: &ClusterFiles) -> Option<String> {
+    let mut kubectl = Command::new(&suite.kubectl);
+    kubectl.arg("--kubeconfig").arg(cluster.kubeconfig()).args(["--request-timeout=10s", "get", "--raw", "/version"]);
+    // The tests themselves will say what is wrong.
+    let version: Value = serde_json::from_slice(&command::output(&mut kubectl).ok()?.stdout).ok()?;
+    version["gitVersion"].as_str().map(str::to_owned)
 }
 
 /// Have nodectl build the tests and their images.

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use nodectl::files::FileError;
 use nodectl::name::Name;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
 /// The configuration file of `clusterctl up`. Every field may be left out.
@@ -62,6 +63,9 @@ pub enum Scalar {
     Bool(bool),
     /// A whole number.
     Number(i64),
+    /// A number with a fraction.
+    #[serde(deserialize_with = "fraction")]
+    Float(f64),
     /// Anything else.
     Text(String),
 }
@@ -71,9 +75,17 @@ impl std::fmt::Display for Scalar {
         match self {
             Scalar::Bool(value) => value.fmt(f),
             Scalar::Number(value) => value.fmt(f),
+            // 1.0 is not written as 1.
+            Scalar::Float(value) => write!(f, "{value:?}"),
             Scalar::Text(value) => value.fmt(f),
         }
     }
+}
+
+/// Not a whole number that i64 does not hold: from 2^53 on, f64 does not have all digits.
+fn fraction<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    let value = f64::deserialize(from)?;
+    if value.abs() < 2_f64.powi(53) { Ok(value) } else { Err(D::Error::custom("too large a number; put it in quotes")) }
 }
 
 /// The same on the command line, where it comes after what the file says.
@@ -272,6 +284,22 @@ mod tests {
     fn an_unknown_field_is_refused_by_its_name() {
         let error = config("featureGate: {A: true}\n").expect_err("a typing error").to_string();
         assert!(error.contains("featureGate"), "{error}");
+    }
+
+    #[test]
+    fn a_value_is_passed_on_as_it_was_typed() {
+        let passed_on = |value: &str| {
+            let config = config(&format!("extraArgs: {{kubelet: {{x: {value}}}}}\n")).ok()?;
+            Some(config.extra_args[&Configurable::Kubelet]["x"].to_string())
+        };
+        for value in ["0.2", "-1.5", "1.0", "4", "-4", "true", "10s", "1.2.3", "9223372036854775807"] {
+            assert_eq!(passed_on(value).as_deref(), Some(value));
+        }
+        // They would lose digits.
+        for value in ["9223372036854775808", "123456789012345678901234567890"] {
+            assert_eq!(passed_on(value), None, "{value}");
+            assert_eq!(passed_on(&format!("'{value}'")).as_deref(), Some(value));
+        }
     }
 
     #[test]

@@ -6,10 +6,16 @@ use nodectl::name::Name;
 
 use crate::inventory::{Host, Inventory};
 
-/// Options beside the inventory's: as in ansible.cfg, keys only, and no wait for a host that is not there. Of ssh itself
-/// only errors are shown.
-const OPTIONS: [&str; 4] =
-    ["BatchMode=yes", "ConnectTimeout=10", "PreferredAuthentications=publickey", "LogLevel=ERROR"];
+/// Options beside the inventory's: as in ansible.cfg, keys only, and no wait for a host that is not there, or is there
+/// no more: three questions without an answer end the connection, which TCP alone would keep while nobody writes. Of
+/// ssh itself only errors are shown.
+const OPTIONS: [&str; 5] = [
+    "BatchMode=yes",
+    "ConnectTimeout=10",
+    "ServerAliveInterval=15",
+    "PreferredAuthentications=publickey",
+    "LogLevel=ERROR",
+];
 
 /// Why a node cannot be logged in to.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +71,7 @@ mod tests {
         let words = |ssh: &Command| ssh.get_args().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>();
         let words = words(ssh.arg("uptime"));
         assert_eq!(words[..6], ["-o", "ProxyCommand=nc %h %p", "-o", "LogLevel=DEBUG", "-o", "BatchMode=yes"]);
+        assert!(words.windows(2).any(|pair| pair == ["-o", "ServerAliveInterval=15"]), "{words:?}");
         assert_eq!(words[words.len() - 8..], ["-i", "/keys/id", "-p", "2222", "-l", "root", "fd00::2", "uptime"]);
         host.ansible_ssh_common_args = "-o 'x".to_owned();
         assert!(to(&host).is_err());

@@ -26,12 +26,14 @@ pub mod digest;
 pub mod download;
 pub mod generation;
 pub mod go;
+pub mod kept;
 pub mod layer;
 pub mod mirrors;
 pub mod oci;
 pub mod pause;
 pub mod progress;
 pub mod release;
+pub mod remove;
 pub mod rootfs;
 pub mod single;
 pub mod source;
@@ -183,11 +185,10 @@ pub fn run(args: &BuildArgs, dirs: &StateDirs, output: impl Write) -> Result<(),
 /// Decide `auto:`. An image that was made from one of the two stays with it as long as the version is the same: its
 /// nodes get no other programs because the network was down for a moment, and a build with nothing to do asks nobody.
 fn decide(args: &BuildArgs, dirs: &StateDirs) -> Source {
-    let Source::Auto(version) = &args.kubernetes else { return args.kubernetes.clone() };
     let before = images::load(dirs, &args.image).ok().and_then(|record| record.source.parse().ok());
-    match before {
-        Some(Source::Release(before)) if before == *version => Source::Release(before),
-        Some(Source::Go(before)) if before == *version => Source::Go(before),
-        _ => args.kubernetes.clone().decide(&args.mirrors.release_url),
+    match (&args.kubernetes, before) {
+        (Source::Auto(version), Some(Source::Release(before))) if before == *version => Source::Release(before),
+        (Source::Auto(version), Some(Source::Go(before))) if before == *version => Source::Go(before),
+        (source, _) => source.clone().decide(&args.mirrors.release_url),
     }
 }

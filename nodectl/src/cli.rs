@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::build::BuildArgs;
+use crate::build::remove::RemoveArgs;
 use crate::build::single::ComponentArgs;
 use crate::build::suite::SuiteArgs;
 use crate::build::whole::SuppliesArgs;
@@ -62,6 +63,8 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Remove images that no node was made from
+    Rmi(RemoveArgs),
     /// Start nodes from the image record on standard input; prints a node record for each once it is up
     Start(StartArgs),
     /// Shut nodes down; their disks stay

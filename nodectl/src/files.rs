@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -87,7 +87,11 @@ pub fn remove_tree(dir: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Take an exclusive lock; it is released when the returned file is dropped, and by the kernel when we are killed.
+/// How long to wait for a lock before saying so.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// Take an exclusive lock; it is released when the returned file is dropped, and by the kernel when we are killed. A wait
+/// for another command is told on standard error.
 ///
 /// # Errors
 /// When the lock's file cannot be made.
@@ -96,7 +100,15 @@ pub fn lock(path: &Path) -> Result<File, FileError> {
     fs::create_dir_all(parent).map_err(FileError::of("create", parent))?;
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(path);
     let file = file.map_err(FileError::of("lock", path))?;
-    file.lock().map_err(FileError::of("lock", path))?;
+    let begun = Instant::now();
+    while file.try_lock().is_err() {
+        if begun.elapsed() > SILENCE {
+            eprintln!("waiting for another command to end: it holds {}", path.display());
+            file.lock().map_err(FileError::of("lock", path))?;
+            break;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
     Ok(file)
 }
 

@@ -1,4 +1,4 @@
-//! Give container images to nodes: one reading of the archive, however many nodes; or tell them of a registry here.
+//! Give container images to nodes: the same reading of the archive for all of them; or tell them of a registry here.
 
 mod archive;
 mod registry;

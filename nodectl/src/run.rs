@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::build::remove::{self, RemoveError};
 use crate::build::single::{self, ComponentError};
 use crate::build::suite::{self, SuiteError};
 use crate::build::whole::{self, SuppliesError};
@@ -69,6 +70,9 @@ pub enum Error {
     /// `images`.
     #[error(transparent)]
     Images(#[from] images::Error),
+    /// `rmi`.
+    #[error(transparent)]
+    Remove(#[from] RemoveError),
     /// `start`.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -120,6 +124,7 @@ pub fn run(cli: Cli, input: impl BufRead, output: impl Write) -> Result<(), Erro
         Verb::Component(args) => single::run(&args, dirs, output)?,
         Verb::Supplies(args) => whole::run(&args, dirs, output)?,
         Verb::E2e(args) => suite::run(&args, dirs, output)?,
+        Verb::Rmi(args) => remove::run(&args, dirs)?,
         Verb::Start(args) => start::run(&args, dirs, input, output, &interrupt::flag())?,
         Verb::Stop { nodes, timeout } => {
             let _lock = Cluster::lock(dirs, &nodes.cluster)?;
@@ -165,8 +170,8 @@ fn which(dirs: &StateDirs, cluster: &Name, program: &Path, mut output: impl Writ
     let node = nodes.iter().min_by_key(|node| node.role);
     let rootfs = node.map(|node| node.generation.join("rootfs"));
     let rootfs = rootfs.ok_or_else(|| Error::NoNodes { cluster: cluster.clone() })?;
-    let found =
-        ["usr/bin", "usr/local/bin"].iter().map(|dir| rootfs.join(dir).join(program)).find(|path| path.is_file());
+    let dirs = ["usr/bin", "usr/sbin", "usr/local/bin", "usr/local/sbin"];
+    let found = dirs.iter().map(|dir| rootfs.join(dir).join(program)).find(|path| path.is_file());
     let found = found.ok_or_else(|| Error::NoProgram { program: program.to_owned(), rootfs })?;
     writeln!(output, "{}", found.display()).map_err(FileError::of("write", Path::new("standard output")))?;
     Ok(())

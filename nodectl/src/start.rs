@@ -89,6 +89,11 @@ pub fn run(
     }
     let cluster = Cluster::ensure(dirs, &args.cluster)?;
     let planned = plan::nodes(args, &cluster, &image, &names, &existing)?;
+    let kept: Vec<_> =
+        planned.iter().filter(|node| node.generation != image.path).map(|node| node.name.as_str()).collect();
+    if !kept.is_empty() {
+        say(&format!("{}: made from another build, and kept so; to have them made anew, remove them", kept.join(", ")));
+    }
     let is_in = |nodes: &[&Node], node: &Node| nodes.iter().any(|other| other.name == node.name);
     let existing: Vec<_> = existing.iter().collect();
     let (old, new): (Vec<Node>, Vec<Node>) = planned.iter().cloned().partition(|node| is_in(&existing, node));

@@ -36,7 +36,7 @@ pub struct StateDirs {
 }
 
 impl StateDirs {
-    /// What builds share and may be deleted at any time: compiled programs, base systems, archives.
+    /// What can be made again, and may be deleted while nothing runs: compiled programs, base systems, archives.
     pub fn cache(&self) -> PathBuf {
         self.state.join("cache")
     }

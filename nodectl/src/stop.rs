@@ -96,16 +96,19 @@ impl Errors {
 /// When something is left; all that is, is listed.
 pub fn stop(dirs: &StateDirs, nodes: &[Node], how: How) -> Result<(), StopError> {
     let mut errors = Errors::default();
+    let mut ended = Vec::new();
     thread::scope(|scope| {
-        let ends: Vec<_> =
-            nodes.iter().map(|node| scope.spawn(move || end(dirs, node, how).and_then(|()| end_unit(node)))).collect();
+        let end = |node| move || (node, end(dirs, node, how).and_then(|()| end_unit(node)));
+        let ends: Vec<_> = nodes.iter().map(|node| scope.spawn(end(node))).collect();
         for end in ends {
-            errors.note(end.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            let (node, end) = end.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            ended.extend(end.is_ok().then_some(node));
+            errors.note(end);
         }
     });
     // Waits for watchers that are at it, and does the work of those that were killed.
     errors.note(undo_networks(dirs));
-    errors.note(remove_cgroups(dirs, nodes));
+    errors.note(remove_cgroups(dirs, &ended));
     errors.into_result()
 }
 
@@ -157,7 +160,7 @@ fn undo_networks(dirs: &StateDirs) -> Result<(), StopError> {
 
 /// Remove the cgroups of ended machines, and what was known of them. Hierarchies that the host has not mounted are
 /// reached from a mount namespace of a thread of our own.
-fn remove_cgroups(dirs: &StateDirs, nodes: &[Node]) -> Result<(), StopError> {
+fn remove_cgroups(dirs: &StateDirs, nodes: &[&Node]) -> Result<(), StopError> {
     let mut machines = Vec::new();
     for node in nodes {
         machines.extend(node.machine(dirs)?.map(|machine| (node, machine)));
@@ -192,9 +195,11 @@ pub fn remove(dirs: &StateDirs, name: &Name, nodes: &[Node], mut report: impl Fn
         node.mark_removed(dirs)?;
     }
     errors.note(stop(dirs, nodes, How::Kill));
+    // A machine of which something is known may still run: it keeps its directory. Why has just been noted.
+    let ended = nodes.iter().filter(|node| matches!(node.machine(dirs), Ok(None)));
     let (sender, removed) = mpsc::channel();
     thread::scope(|scope| {
-        for node in nodes {
+        for node in ended {
             let sender = sender.clone();
             scope.spawn(move || sender.send((node, files::remove_tree(&node.dir(dirs)))));
         }

@@ -261,7 +261,7 @@ fn a_second_build_says_that_it_waits_for_the_first() {
     holder.lock().expect("locked");
     let mut waiting = fixture.nodectl(&["build", "--kubernetes", "dir:/no/such/place"]);
     let mut waiting = waiting.stderr(Stdio::piped()).spawn().expect("nodectl runs");
-    wait_for(&mut waiting, "waiting for another build to end");
+    wait_for(&mut waiting, "waiting for another command to end");
     assert!(waiting.try_wait().expect("asked").is_none(), "it waits");
     drop(holder);
     assert_eq!(waiting.wait().expect("ended").code(), Some(1));

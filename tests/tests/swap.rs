@@ -1,7 +1,8 @@
 //! The loop of a developer of Kubernetes: change its source, have a running cluster run it, and take it back.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -266,6 +267,14 @@ fn the_others_come_back_as_well(cluster: &Cluster) {
         assert_eq!(record["sha256"], running(cluster, "node1", name), "{name}");
         all_are_ready(cluster);
     }
+    let manifest = cluster.on_node("node1", "cat /etc/kubernetes/manifests/etcd.yaml");
+    let (_, tag) = manifest.split_once("registry.k8s.io/etcd:").expect("its image");
+    let etcd = tag.split(['-', '\n']).next().expect("a version");
+    let record = swap(cluster, &["etcd", "--from", &format!("go:v{etcd}")]);
+    assert_eq!(record["sha256"], running(cluster, "node1", "etcd"));
+    all_are_ready(cluster);
+    // CoreDNS' new containers are started by the new runc.
+    programs_that_others_start(cluster);
     let coredns = cluster.kubectl(&["-n", "kube-system", "get", "deploy", "coredns", "-o", IMAGE]);
     let (_, tag) = coredns.rsplit_once(':').expect("a tag");
     swap(cluster, &["coredns", "--from", &format!("go:{tag}")]);
@@ -281,9 +290,36 @@ fn the_others_come_back_as_well(cluster: &Cluster) {
     all_are_ready(cluster);
 }
 
+/// Another build of each: the node's own, with a byte more.
+fn programs_that_others_start(cluster: &Cluster) {
+    let dir = tempfile::tempdir().expect("a directory");
+    for name in ["runc", "kubeadm"] {
+        let original = succeed(&mut cluster.nodectl(&["which", name]));
+        let mut program = fs::read(original.trim()).expect("readable");
+        program.push(0);
+        let path = dir.path().join(name);
+        fs::write(&path, program).expect("written");
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("set");
+        let record = swap(cluster, &[name, "--from", &format!("file:{}", path.display())]);
+        for node in NODES {
+            let there = cluster.on_node(node, &format!("sha256sum $(command -v {name})"));
+            assert_eq!(there.split_whitespace().next().expect("a digest"), record["sha256"], "{name} on {node}");
+        }
+    }
+}
+
 fn everything_is_put_back(cluster: &Cluster) {
-    let components =
-        ["kube-scheduler", "kubelet", "kube-apiserver", "kube-controller-manager", "kube-proxy", "coredns"];
+    let components = [
+        "kube-scheduler",
+        "kubelet",
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-proxy",
+        "coredns",
+        "etcd",
+        "runc",
+        "kubeadm",
+    ];
     for component in components {
         swap(cluster, &[component, "--revert"]);
     }

@@ -23,6 +23,9 @@ use crate::swap::Running;
 /// What runs on the node.
 const SCRIPT: &str = include_str!("attach.sh");
 
+/// Its exit status where the node has no such process.
+const NO_PROCESS: i32 = 3;
+
 /// How often to look.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -82,19 +85,19 @@ pub(super) struct Attached {
 }
 
 impl Attached {
-    /// Attach, and wait until the process runs on under delve.
+    /// Attach, and wait until the process runs on under delve. None where the node has no such process.
     pub(super) fn new(
         cluster: &Running<'_>,
         target: &Target<'_>,
         wait: Duration,
         interrupted: &AtomicBool,
-    ) -> Result<Self, AttachError> {
+    ) -> Result<Option<Self>, AttachError> {
         let Target { node, component, sha256 } = *target;
         let socket = socket(cluster.dirs())?;
         let on_node = format!("/run/kubeadm-systemd/{component}-{}.sock", std::process::id());
         let forward = format!("LocalForward={} {on_node}", socket.display());
         let mut ssh = ssh::command(cluster.inventory(), node)?;
-        for option in [&forward, "ExitOnForwardFailure=yes", "ServerAliveInterval=15"] {
+        for option in [&forward, "ExitOnForwardFailure=yes"] {
             ssh.args(["-o", option]);
         }
         ssh.arg(shell_words::join(["sh", "-c", SCRIPT, "attach", component, sha256, &on_node]));
@@ -107,10 +110,12 @@ impl Attached {
         loop {
             if runs(&attached.socket) {
                 attached.pid = attached.said_pid();
-                return Ok(attached);
+                return Ok(Some(attached));
             }
-            if let Some(status) = attached.ended()? {
-                return Err(AttachError::Ended { status });
+            match attached.ended()? {
+                Some(status) if status.code() == Some(NO_PROCESS) => return Ok(None),
+                Some(status) => return Err(AttachError::Ended { status }),
+                None => {}
             }
             if interrupted.load(Ordering::Relaxed) {
                 return Err(AttachError::Interrupted);

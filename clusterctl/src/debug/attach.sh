@@ -1,6 +1,7 @@
 #!/bin/sh
 # Run delve on a node, attached to the process of COMPONENT whose program has this SHA256, until standard input ends.
-# Print the process's id. delve listens on a socket that only root reaches: what is told there is done as root.
+# Print the process's id, or end with status 3 where there is none. delve listens on a socket that only root reaches:
+# what is told there is done as root.
 set -eu
 component=$1 sha256=$2 socket=$3
 
@@ -18,8 +19,7 @@ for exe in /proc/[0-9]*/exe; do
     ! grep -q '^TracerPid:[[:space:]]*0$' "/proc/$pid/status" || break
 done
 if [ -z "$pid" ]; then
-    echo "no process of this node runs the $component that was built" >&2
-    exit 1
+    exit 3
 fi
 
 echo "$pid"

@@ -3,20 +3,33 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, listen, setsockopt, socket, sockopt,
+};
 use nix::unistd::geteuid;
 
-/// A port that nobody else gets, and that lets nobody in yet.
+/// A port at which nobody listens yet: who connects is refused, and not kept waiting for delve.
 pub(super) struct Gate(TcpListener);
 
 impl Gate {
     /// Take a port; 0 is one that is free.
     pub(super) fn take(port: u16) -> io::Result<Self> {
-        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(Gate)
+        let address = SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
+        let bound = |reuse| -> nix::Result<TcpListener> {
+            let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+            setsockopt(&socket, sockopt::ReuseAddr, &reuse)?;
+            bind(socket.as_raw_fd(), &address)?;
+            Ok(TcpListener::from(socket))
+        };
+        // SO_REUSEADDR gives the port of connections that are still in TIME_WAIT, but also that of a socket which has
+        // set it and does not listen (socket(7)): another gate's. So first without.
+        Ok(Gate(bound(false).or_else(|_| bound(true))?))
     }
 
     /// Where it is.
@@ -25,7 +38,8 @@ impl Gate {
     }
 
     /// Let connections through to a socket, until this process ends.
-    pub(super) fn open(self, socket: PathBuf) {
+    pub(super) fn open(self, socket: PathBuf) -> io::Result<()> {
+        listen(&self.0, Backlog::MAXCONN)?;
         thread::spawn(move || {
             for client in self.0.incoming().flatten() {
                 if !is_ours(&client) {
@@ -35,6 +49,7 @@ impl Gate {
                 }
             }
         });
+        Ok(())
     }
 }
 
@@ -78,17 +93,18 @@ fn is_ours(client: &TcpStream) -> bool {
 }
 
 /// An address as the kernel writes it: in the order of memory, then the port.
-fn written(address: std::net::SocketAddrV4) -> String {
+fn written(address: SocketAddrV4) -> String {
     format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port())
 }
 
 /// The user of a connection, of the kernel's table of them (proc_pid_net(5)). An address of IP version 6 ends with that
-/// of version 4 which it stands for.
+/// of version 4 which it stands for. None has one whose socket was closed: the table then says inode 0, and user 0
+/// whoever it was.
 fn owner(table: &str, local: &str, remote: &str) -> Option<u32> {
     let of_connection = |line: &str| {
         let fields: Vec<_> = line.split_whitespace().collect();
-        let is_it = fields.len() > 7 && fields[1].ends_with(local) && fields[2].ends_with(remote);
-        is_it.then(|| fields[7].parse().ok()).flatten()
+        let is_it = fields.len() > 9 && fields[1].ends_with(local) && fields[2].ends_with(remote);
+        (is_it && fields[9] != "0").then(|| fields[7].parse().ok()).flatten()
     };
     table.lines().find_map(of_connection)
 }
@@ -106,10 +122,32 @@ mod tests {
                      1: 0100007F:D431 0100007F:0929 01 00000000:00000000 00:00000000 00000000  1000        0 2\n   \
                      2: 0000000000000000FFFF00000100007F:D432 0000000000000000FFFF00000100007F:0929 01 0:0 0:0 0 1001 0 3\n";
         let of = |port: u16| {
-            let address = |port| written(std::net::SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
+            let address = |port| written(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
             owner(table, &address(port), &address(0x0929))
         };
         assert_eq!((of(0xD431), of(0xD432), of(0xD433)), (Some(1000), Some(1001), None));
+    }
+
+    #[test]
+    fn a_connection_that_its_client_has_closed_is_nobodys_and_not_roots() {
+        let table = "   0: 0100007F:D431 0100007F:0929 05 00000000:00000000 00:00000000 00000000     0        0 0\n   \
+                     1: 0100007F:D432 0100007F:0929 06 00000000:00000000 03:00001770 00000000     0        0 0\n   \
+                     2: 0100007F:D433 0100007F:0929 04 00000000:00000000 00:00000000 00000000     0        0 7\n";
+        let of = |port| owner(table, &format!("0100007F:{port}"), "0100007F:0929");
+        assert_eq!((of("D431"), of("D432"), of("D433")), (None, None, Some(0)));
+    }
+
+    #[test]
+    fn until_it_is_open_nobody_connects_to_a_gate_or_takes_its_port() {
+        let gate = Gate::take(0).expect("a port");
+        let address = gate.address().expect("bound");
+        assert_ne!(address.port(), 0);
+        let refused = TcpStream::connect(address).expect_err("nobody listens");
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(Gate::take(address.port()).err().map(|error| error.kind()), Some(io::ErrorKind::AddrInUse));
+        gate.open("/nonexistent".into()).expect("it listens");
+        TcpStream::connect(address).expect("connected");
+        assert_eq!(Gate::take(address.port()).err().map(|error| error.kind()), Some(io::ErrorKind::AddrInUse));
     }
 
     #[test]
@@ -118,7 +156,7 @@ mod tests {
         let listener = UnixListener::bind(dir.path().join("s")).expect("bound");
         let gate = Gate::take(0).expect("a port");
         let address = gate.address().expect("bound");
-        gate.open(dir.path().join("s"));
+        gate.open(dir.path().join("s")).expect("it listens");
         let mut client = TcpStream::connect(address).expect("connected");
         client.write_all(b"question").expect("written");
         client.shutdown(Shutdown::Write).expect("open");

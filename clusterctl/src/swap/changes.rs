@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use nodectl::build::checkout::{Checkout, CheckoutError};
+use nodectl::build::checkout::{Checkout, CheckoutError, MODULE_FILES};
 use nodectl::files::FileError;
 use notify::event::{EventKind, ModifyKind};
 use notify::{ErrorKind, Event, RecommendedWatcher, RecursiveMode, Watcher};
@@ -141,7 +141,7 @@ impl Watched {
         };
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if path.parent() == Some(root) {
-            return ["go.mod", "go.sum", "go.work", "go.work.sum"].contains(&&*name);
+            return MODULE_FILES.contains(&&*name);
         }
         !(name.starts_with(['.', '#']) || name.ends_with('~') || name.ends_with("___") || name == "4913")
     }

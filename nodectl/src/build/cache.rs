@@ -1,18 +1,21 @@
 //! Keep of the cache what the images there are were made from, and what was built last for a running cluster; the rest
 //! would grow with every change.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Context;
+use super::digest::Key;
 use crate::files::{self, FileError};
 
 /// The list of what a generation was made from: beside it.
 const LIST: &str = "cache.json";
 
-/// In the cache, such lists of what was made last.
+/// In the cache, such lists of what was made last, and how many of each kind.
 const LAST: &str = "last";
+const LASTS: usize = 3;
 
 /// Directories of the cache, and how deep below them the things are that go or stay.
 const KINDS: [(&str, u32); 4] = [("base", 1), ("bin", 2), ("checkout", 1), ("oci", 1)];
@@ -25,12 +28,27 @@ pub fn remember(cx: &Context, generation: &Path) -> Result<(), FileError> {
     files::write_json(&generation.join(LIST), &cx.used())
 }
 
-/// Put down what of the cache was made now as `what`, which is no part of an image: it stays until the next is made.
+/// Put down what of the cache was made now as `what`, which is no part of an image, and remove from the cache what is
+/// older: as much stays as may still be on its way to a cluster, or be gone back to.
 ///
 /// # Errors
 /// When the file system refuses.
 pub fn remember_last(cx: &Context, what: &str) -> Result<(), FileError> {
-    files::write_json(&cx.dirs.cache().join(LAST).join(format!("{what}.json")), &cx.used())
+    let used = cx.used();
+    let key = Key::new("last").with_all("used", used.iter().map(|path| path.as_os_str().as_encoded_bytes())).finish();
+    let dir = cx.dirs.cache().join(LAST).join(what);
+    let path = dir.join(format!("{key}.json"));
+    let is_new = !path.is_file();
+    files::write_json(&path, &used)?;
+    let modified = |name: &String| fs::metadata(dir.join(name)).and_then(|metadata| metadata.modified()).ok();
+    let mut lists = files::entries(&dir)?;
+    lists.sort_by_key(|name| Reverse(modified(name)));
+    for old in lists.iter().skip(LASTS) {
+        let old = dir.join(old);
+        fs::remove_file(&old).map_err(FileError::of("remove", &old))?;
+    }
+    // With nothing new there is nothing too much.
+    if is_new { prune(cx) } else { Ok(()) }
 }
 
 /// Remove from the cache what no image was made from.
@@ -41,7 +59,9 @@ pub fn prune(cx: &Context) -> Result<(), FileError> {
     let mut used = cx.used();
     let last = cx.dirs.cache().join(LAST);
     for what in files::entries(&last)? {
-        used.extend(listed(&last.join(what)));
+        for list in files::entries(&last.join(&what))? {
+            used.extend(listed(&last.join(&what).join(list)));
+        }
     }
     for image in files::entries(&cx.dirs.images())? {
         let image = cx.dirs.images().join(image);
@@ -86,27 +106,32 @@ fn remove(cx: &Context, path: &Path) -> Result<(), FileError> {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn a_component_that_was_built_last_stays_when_an_image_is_built() {
+    fn the_last_builds_of_a_component_stay_when_an_image_is_built() {
         let dir = tempfile::tempdir().expect("a directory");
         let cx = Context::for_tests(dir.path());
         let build = |cx: &Context, key: &str| {
             let place = cx.cached("bin", &format!("kubelet/{key}"));
             fs::create_dir_all(place).expect("made");
         };
-        for key in ["first", "second"] {
+        for key in ["1", "2", "3", "2", "4", "5"] {
             cx.forget();
             build(&cx, key);
             remember_last(&cx, "component-kubelet").expect("remembered");
+            // Files of one tick of the kernel's clock are of the same age.
+            thread::sleep(Duration::from_millis(20));
         }
         cx.forget();
         build(&cx, "of-the-image");
 
         prune(&cx).expect("pruned");
         let left = files::entries(&cx.dirs.cache().join("bin/kubelet")).expect("listed");
-        assert_eq!(left, ["of-the-image", "second"]);
+        assert_eq!(left, ["2", "4", "5", "of-the-image"]);
     }
 
     #[test]

@@ -2,28 +2,29 @@
 //! cache makes a small change a matter of seconds. Or from a module of the user's own that has Kubernetes below
 //! vendor/, as `go mod vendor` puts it there.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::Signal;
 use walkdir::WalkDir;
 
 use super::child::{self, ChildError};
 use super::component::{Component, Flavor, KUBERNETES};
-use super::digest::{self, Key};
 use super::go;
+use super::kept;
 use super::source::{SourceError, Version};
-use super::{Context, Program, Programs, arch};
+use super::{Context, Programs, arch};
 use crate::command::{self, CommandError};
-use crate::files::{self, FileError};
+use crate::files::FileError;
 
 /// Where the source of the programs is, in a checkout and in a module that vendors them.
 const SOURCES: [&str; 6] = ["cmd", "pkg", "plugin", "staging/src", "third_party", "vendor"];
+
+/// What decides of which modules programs are made: beside them.
+pub const MODULE_FILES: [&str; 4] = ["go.mod", "go.sum", "go.work", "go.work.sum"];
 
 /// What `go mod vendor` lays out: the modules with their versions, and Kubernetes.
 const MODULES: &str = "vendor/modules.txt";
@@ -48,12 +49,14 @@ pub enum CheckoutError {
     },
     /// Nobody says which version it is.
     #[error(
-        "cannot tell the version of {}: no tag v* can be reached from its HEAD; fetch tags, or set KUBE_GIT_VERSION",
+        "cannot tell the version of {} by its newest tag v*; fetch tags, or set KUBE_GIT_VERSION",
         path.display()
     )]
     NoVersion {
         /// The directory.
         path: PathBuf,
+        /// What git says.
+        source: CommandError,
     },
     /// The version is not one.
     #[error(transparent)]
@@ -121,13 +124,12 @@ impl Checkout {
         flavor: Flavor,
     ) -> Result<(Version, Programs), CheckoutError> {
         let made = self.path.join("_output/local/bin/linux").join(arch());
-        let source = newest_source(&self.path)?;
         // What is there has most likely been optimised.
-        if flavor == Flavor::Release && is_newer(&made, source, names) {
+        if flavor == Flavor::Release && is_up_to_date(&made, &self.path, names) {
             eprintln!("build: using the programs in {}", made.display());
             return Ok((version_of(&made.join(names[0]))?, keep(cx, &made, names)?));
         }
-        let version = self.version(source)?;
+        let version = self.version()?;
         let out = self.compile(cx, &version, names, flavor)?;
         Ok((version, keep(cx, &out, names)?))
     }
@@ -141,13 +143,13 @@ impl Checkout {
         cx: &Context,
         suite: impl FnOnce(&Version) -> Component,
     ) -> Result<(Version, Programs), CheckoutError> {
-        let version = self.version(newest_source(&self.path)?)?;
+        let version = self.version()?;
         let suite = suite(&version);
-        let out = working_dir(cx, &self.path).join(suite.name);
+        let out = kept::working_dir(cx, &self.path).join(suite.name);
         fs::create_dir_all(&out).map_err(FileError::of("create", &out))?;
         cx.progress.stage(&format!("compile {} {version} in {} (go)", suite.name, self.path.display()), |stage| {
             go::commands(&suite, &["-buildvcs=false"], &out).iter_mut().try_for_each(|go| {
-                let go = go.current_dir(&self.path);
+                let go = go.env("GOTMPDIR", &cx.building).current_dir(&self.path);
                 child::run(child::contain(go, Signal::SIGTERM), &cx.log("checkout"), stage)
             })
         })?;
@@ -156,7 +158,9 @@ impl Checkout {
         Ok((version, keep(cx, &out, &names)?))
     }
 
-    /// Compile in the tree. The programs stay where they are, so that go links only what has changed.
+    /// Compile in the tree. The programs stay where they are, so that go links only what has changed. It links in
+    /// GOTMPDIR, and renames from there; from another file system it would copy, and take half of a program, which a
+    /// build that was killed has left, for a whole one: it looks at the beginning.
     fn compile(
         &self,
         cx: &Context,
@@ -164,7 +168,7 @@ impl Checkout {
         names: &[&str],
         flavor: Flavor,
     ) -> Result<PathBuf, CheckoutError> {
-        let out = working_dir(cx, &self.path).join(if flavor == Flavor::Debug { "debug" } else { "bin" });
+        let out = kept::working_dir(cx, &self.path).join(if flavor == Flavor::Debug { "debug" } else { "bin" });
         fs::create_dir_all(&out).map_err(FileError::of("create", &out))?;
         let mut go = Command::new("go");
         go.args(["build", "-v", "-buildvcs=false"]).args(flavor.flags());
@@ -172,7 +176,7 @@ impl Checkout {
         go.arg("-o").arg(&out);
         // By their import paths, which are the same in both kinds of tree.
         go.args(names.iter().map(|name| format!("{KUBERNETES}/cmd/{name}")));
-        go.env("CGO_ENABLED", "0").current_dir(&self.path);
+        go.env("CGO_ENABLED", "0").env("GOTMPDIR", &cx.building).current_dir(&self.path);
         let what = if let [name] = names { name } else { "kubernetes" };
         cx.progress.stage(&format!("compile {what} {version} in {} (go)", self.path.display()), |stage| {
             child::run(child::contain(&mut go, Signal::SIGTERM), &cx.log("checkout"), stage)
@@ -181,19 +185,13 @@ impl Checkout {
     }
 
     /// The version as upstream's own build finds it (hack/lib/version.sh), KUBE_GIT_VERSION before all; of a vendored
-    /// tree, the module's. `source` is when that was last changed.
-    fn version(&self, source: SystemTime) -> Result<Version, CheckoutError> {
+    /// tree, the module's.
+    fn version(&self) -> Result<Version, CheckoutError> {
         if let Ok(version) = std::env::var("KUBE_GIT_VERSION") {
             return Ok(version.parse()?);
         }
         let (clean, is_dirty) = match &self.vendored {
-            // `go mod vendor` writes its list last.
-            Some(version) => {
-                let list = self.path.join(MODULES);
-                let listed = fs::metadata(&list).and_then(|metadata| metadata.modified());
-                let listed = listed.map_err(FileError::of("read", &list))?;
-                (version.to_string(), source > listed)
-            }
+            Some(version) => (version.to_string(), is_vendored_tree_dirty(&self.path)?),
             None => self.described()?,
         };
         Ok(format!("{clean}{}", if is_dirty { "-dirty" } else { "" }).parse()?)
@@ -206,7 +204,7 @@ impl Checkout {
             Ok::<_, CommandError>(String::from_utf8_lossy(&output.stdout).trim().to_owned())
         };
         let described = git(&["describe", "--tags", "--match=v*", "--abbrev=14"])
-            .map_err(|_| CheckoutError::NoVersion { path: self.path.clone() })?;
+            .map_err(|source| CheckoutError::NoVersion { path: self.path.clone(), source })?;
         Ok((semantic(&described), !git(&["status", "--porcelain"])?.is_empty()))
     }
 }
@@ -222,68 +220,48 @@ fn vendored_version(list: &Path) -> Result<Version, CheckoutError> {
     Ok(version.ok_or_else(|| CheckoutError::NoModule { path: list.to_owned() })?.parse()?)
 }
 
-/// Copies that nobody changes, each in a directory named by its content.
-fn keep(cx: &Context, dir: &Path, names: &[&'static str]) -> Result<Programs, CheckoutError> {
-    let memory = working_dir(cx, dir).join("digests.json");
-    let known: Digests = files::read_json(&memory).unwrap_or_default().unwrap_or_default();
-    let mut seen = known.clone();
-    let mut programs = Programs::new();
-    for &name in names {
-        let from = dir.join(name);
-        let stamp = stamp(&from).map_err(FileError::of("read", &from))?;
-        let key = match known.get(name) {
-            Some((before, key)) if *before == stamp => key.clone(),
-            _ => digest::sha256_file(&from).map_err(FileError::of("read", &from))?.chars().take(12).collect(),
-        };
-        let path = cx.cached("bin", &format!("{name}/{key}/{name}"));
-        if !path.is_file() {
-            let half = cx.building.join(name);
-            fs::copy(&from, &half).map_err(FileError::of("copy", &from))?;
-            cx.keep(&half, &path)?;
-        }
-        seen.insert(name.to_owned(), (stamp, key.clone()));
-        programs.insert(name, Program { path, key });
+/// Copies of the programs in `dir`.
+fn keep(cx: &Context, dir: &Path, names: &[&'static str]) -> Result<Programs, FileError> {
+    let programs: Vec<_> = names.iter().map(|name| (*name, dir.join(name))).collect();
+    kept::keep(cx, dir, &programs)
+}
+
+/// When the source was last changed: its files, whatever they are, for some are embedded; and its directories, of which
+/// files are removed. By the time of the inode's last change, too: what was copied may say that it is older.
+fn newest_source(path: &Path) -> SystemTime {
+    let trees = SOURCES.iter().flat_map(|dir| WalkDir::new(path.join(dir)));
+    let modules = MODULE_FILES.iter().flat_map(|file| WalkDir::new(path.join(file)));
+    // What is not there, or no longer, has not been changed.
+    let changed = trees.chain(modules).flatten().filter_map(|entry| changed(&entry.metadata().ok()?));
+    changed.max().unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+fn changed(metadata: &Metadata) -> Option<SystemTime> {
+    let (seconds, nanoseconds) = (metadata.ctime().try_into().ok()?, metadata.ctime_nsec().try_into().ok()?);
+    let inode = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds);
+    Some(metadata.modified().ok()?.max(inode))
+}
+
+/// Whether the vendored Kubernetes was changed after it was vendored. Git knows; where there is none, `go mod vendor`
+/// has written its list last.
+fn is_vendored_tree_dirty(path: &Path) -> Result<bool, CheckoutError> {
+    let git = |arguments: &[&str]| command::output(Command::new("git").arg("-C").arg(path).args(arguments));
+    if git(&["ls-files", "--error-unmatch", MODULES]).is_ok() {
+        return Ok(!git(&["status", "--porcelain", "--", "vendor"])?.stdout.is_empty());
     }
-    if seen != known {
-        files::write_json(&memory, &seen)?;
-    }
-    Ok(programs)
+    let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
+    let list = path.join(MODULES);
+    let listed = modified(&list).map_err(FileError::of("read", &list))?;
+    let mut files = WalkDir::new(path.join("vendor/k8s.io")).into_iter().flatten();
+    Ok(files.any(|entry| entry.file_type().is_file() && modified(entry.path()).is_ok_and(|file| file > listed)))
 }
 
-/// A program's stamp and the digest of its content: half a gigabyte need not be read to see that nothing has changed.
-type Digests = BTreeMap<String, (Stamp, String)>;
-
-/// What changes when a file is written or replaced: inode, size, and seconds and nanoseconds of its last change.
-type Stamp = (u64, u64, i64, i64);
-
-fn stamp(path: &Path) -> io::Result<Stamp> {
-    let metadata = fs::metadata(path)?;
-    Ok((metadata.ino(), metadata.len(), metadata.ctime(), metadata.ctime_nsec()))
-}
-
-/// Our own directory for what belongs to a directory of the user's.
-fn working_dir(cx: &Context, path: &Path) -> PathBuf {
-    cx.cached("checkout", &Key::new("checkout 1").with("path", path.as_os_str().as_encoded_bytes()).finish())
-}
-
-/// When the source was last changed.
-fn newest_source(path: &Path) -> Result<SystemTime, FileError> {
-    let mut newest = SystemTime::UNIX_EPOCH;
-    for dir in SOURCES {
-        for entry in WalkDir::new(path.join(dir)).into_iter().flatten() {
-            let is_go = entry.path().extension().is_some_and(|extension| extension == "go");
-            if is_go && let Ok(modified) = entry.metadata().map_err(io::Error::from).and_then(|m| m.modified()) {
-                newest = newest.max(modified);
-            }
-        }
-    }
-    Ok(newest)
-}
-
-/// Whether `dir` holds all of these programs, each younger than the source.
-fn is_newer(dir: &Path, source: SystemTime, names: &[&str]) -> bool {
+/// Whether `dir` holds all of these programs, each younger than the source of the tree.
+fn is_up_to_date(dir: &Path, tree: &Path, names: &[&str]) -> bool {
     let modified = |name: &&str| fs::metadata(dir.join(name)).and_then(|metadata| metadata.modified());
-    names.iter().all(|name| modified(name).is_ok_and(|program| program >= source))
+    let programs: Result<Vec<_>, _> = names.iter().map(modified).collect();
+    // The tree is looked at only then: it has many thousands of files.
+    programs.is_ok_and(|programs| programs.into_iter().min() >= Some(newest_source(tree)))
 }
 
 /// What a program says: `Kubernetes v1.37.2`, and kubectl and kubeadm on a line of more words.
@@ -310,7 +288,7 @@ fn semantic(described: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::thread;
 
     use super::*;
     use crate::build::PROGRAMS;
@@ -333,13 +311,37 @@ mod tests {
         fs::create_dir_all(source.parent().expect("a parent")).expect("made");
         fs::write(&source, "package main").expect("written");
         for name in PROGRAMS {
-            assert!(!is_newer(dir.path(), SystemTime::UNIX_EPOCH, &PROGRAMS), "{name} is missing");
+            assert!(!is_up_to_date(dir.path(), dir.path(), &PROGRAMS), "{name} is missing");
             fs::write(dir.path().join(name), "").expect("written");
         }
-        assert!(is_newer(dir.path(), newest_source(dir.path()).expect("read"), &PROGRAMS));
-        let later = SystemTime::now() + Duration::from_secs(60);
-        fs::File::options().append(true).open(&source).and_then(|file| file.set_modified(later)).expect("edited");
-        assert!(!is_newer(dir.path(), newest_source(dir.path()).expect("read"), &PROGRAMS));
+        assert!(is_up_to_date(dir.path(), dir.path(), &PROGRAMS));
+        // The programs are older than what happens to the source from now on.
+        let age = |time| {
+            for name in PROGRAMS {
+                let file = fs::File::options().append(true).open(dir.path().join(name));
+                file.and_then(|file| file.set_modified(time)).expect("set");
+            }
+        };
+        let edit: fn(&Path) = |source| {
+            let file = fs::File::options().append(true).open(source).expect("there");
+            file.set_modified(SystemTime::UNIX_EPOCH).expect("set");
+        };
+        let remove: fn(&Path) = |source| fs::remove_file(source).expect("removed");
+        let require: fn(&Path) = |source| {
+            fs::write(source.ancestors().nth(3).expect("the tree").join("go.mod"), "").expect("written");
+        };
+        for (what, change) in [
+            ("an edit that says that it is old", edit),
+            ("a file that is removed", remove),
+            ("another version of a module", require),
+        ] {
+            age(SystemTime::now() + Duration::from_secs(60));
+            assert!(is_up_to_date(dir.path(), dir.path(), &PROGRAMS));
+            age(SystemTime::now());
+            thread::sleep(Duration::from_millis(20));
+            change(&source);
+            assert!(!is_up_to_date(dir.path(), dir.path(), &PROGRAMS), "{what}");
+        }
     }
 
     #[test]
@@ -362,10 +364,7 @@ mod tests {
         assert!(error("# k8s.io/kubernetes-not v1.0.0\n").contains("run `go mod vendor`"));
         let list = "# github.com/x/y v0.1.0\n# k8s.io/kubernetes v1.37.2 => ../mine\n## explicit; go 1.26.0\n";
         fs::write(dir.path().join(MODULES), list).expect("written");
-        let version = || {
-            let newest = newest_source(dir.path()).expect("read");
-            Checkout::open(dir.path()).and_then(|checkout| checkout.version(newest)).expect("one").to_string()
-        };
+        let version = || Checkout::open(dir.path()).and_then(|checkout| checkout.version()).expect("one").to_string();
         assert_eq!(version(), "v1.37.2");
         let later = SystemTime::now() + Duration::from_secs(60);
         fs::File::options().append(true).open(&source).and_then(|file| file.set_modified(later)).expect("edited");

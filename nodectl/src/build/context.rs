@@ -39,7 +39,8 @@ impl Context {
     /// # Errors
     /// When the file system refuses.
     pub fn begin(dirs: &StateDirs) -> Result<Self, FileError> {
-        let lock = lock(dirs)?;
+        // One at a time: they share the cache.
+        let lock = files::lock(&dirs.lock("build"))?;
         dirs.make_private()?;
         let cx = Context {
             building: dirs.root().join("building"),
@@ -84,13 +85,15 @@ impl Context {
         self.dirs.cache().join("logs").join(format!("{name}.log"))
     }
 
-    /// Move a finished thing from `half`, below [`Context::building`], to its place.
+    /// Move a finished thing from `half`, below [`Context::building`], to its place. It is on the disk by then: that it
+    /// is there says that it is whole, after a power cut, too.
     ///
     /// # Errors
     /// When the file system refuses.
     pub fn keep(&self, half: &Path, place: &Path) -> Result<(), FileError> {
         let parent = place.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(parent).map_err(FileError::of("create", parent))?;
+        sync(half)?;
         fs::rename(half, place).map_err(FileError::of("create", place))
     }
 
@@ -114,18 +117,11 @@ impl Drop for Context {
     }
 }
 
-/// One build at a time: they share the cache.
-fn lock(dirs: &StateDirs) -> Result<File, FileError> {
-    let path = dirs.lock("build");
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    std::fs::create_dir_all(parent).map_err(FileError::of("create", parent))?;
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(FileError::of("lock", &path))?;
-    if file.try_lock().is_err() {
-        eprintln!("build: waiting for another build to end; it holds {}", path.display());
-        file.lock().map_err(FileError::of("lock", &path))?;
-    }
-    Ok(file)
+fn sync(half: &Path) -> Result<(), FileError> {
+    let file = File::open(half).map_err(FileError::of("open", half))?;
+    // A whole tree by its file system, and not file by file.
+    let synced = if half.is_dir() { nix::unistd::syncfs(&file).map_err(Into::into) } else { file.sync_all() };
+    synced.map_err(FileError::of("sync", half))
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! One build of an image: `images/NAME/DIGEST`, which never changes once it is there, because nodes run on it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use serde_json::Map;
@@ -100,8 +99,7 @@ pub fn build(cx: &Context, inputs: &Inputs<'_>) -> Result<ImageRecord, Generatio
             rootfs::link_etcdctl(&half.join("rootfs"), &half.join("containerd"))?;
         }
         cache::remember(cx, &half)?;
-        // A record must not outlive, in a power cut, what it names.
-        sync(&half)?;
+        files::write(&half.join(SOURCE), &inputs.source, 0o600)?;
         cx.keep(&half, &place)?;
     }
     let record = ImageRecord {
@@ -125,6 +123,9 @@ pub fn build(cx: &Context, inputs: &Inputs<'_>) -> Result<ImageRecord, Generatio
     Ok(record)
 }
 
+/// Where Kubernetes came from: in a generation, for the image's record may be of another one by the time that it is asked.
+pub(super) const SOURCE: &str = "source";
+
 /// What a store holds: beside it, in a generation.
 const CONTENTS: &str = "containerd.json";
 
@@ -141,33 +142,45 @@ fn start_store(half: &Path, previous: Option<&Path>) -> Result<Contents, Generat
     Ok(Contents::new())
 }
 
-fn sync(path: &Path) -> Result<(), FileError> {
-    let dir = fs::File::open(path).map_err(FileError::of("open", path))?;
-    nix::unistd::syncfs(dir.as_fd()).map_err(FileError::of("sync", path))
-}
-
 /// Remove the image's other generations, unless a node runs on them.
 fn prune(cx: &Context, record: &ImageRecord) -> Result<(), FileError> {
-    let dir = cx.dirs.image(&record.image);
-    let others = files::entries(&dir)?.into_iter().map(|name| dir.join(name));
-    let others: Vec<_> = others.filter(|path| path.is_dir() && *path != record.path).collect();
-    // Held first: whoever starts nodes on one lets go of it when they have their records.
-    let mut held = Vec::new();
-    for other in others {
-        held.extend(images::remove_lock(&other)?.map(|lock| (other, lock)));
-    }
-    if held.is_empty() {
-        return Ok(());
-    }
-    let mut users = node_records(cx)?;
-    users.extend(mounts());
-    for (other, _lock) in held.iter().filter(|(other, _)| !is_used(other, &users)) {
+    let mut others = all(cx, &record.image)?;
+    others.retain(|path| *path != record.path);
+    for (other, _lock) in unused(cx, others)? {
         // Renamed first: it is either whole or not there.
         let half = cx.building.join("old");
-        fs::rename(other, &half).map_err(FileError::of("remove", other))?;
+        fs::rename(&other, &half).map_err(FileError::of("remove", &other))?;
         files::remove_tree(&half)?;
     }
     Ok(())
+}
+
+/// All generations of an image that are there.
+///
+/// # Errors
+/// When the file system refuses.
+pub(super) fn all(cx: &Context, image: &Name) -> Result<Vec<PathBuf>, FileError> {
+    let dir = cx.dirs.image(image);
+    Ok(files::entries(&dir)?.into_iter().map(|name| dir.join(name)).filter(|path| path.is_dir()).collect())
+}
+
+/// Of these generations, those that nobody uses, each with a lock: as long as it is there, nobody begins to.
+///
+/// # Errors
+/// When the file system refuses.
+pub(super) fn unused(cx: &Context, generations: Vec<PathBuf>) -> Result<Vec<(PathBuf, File)>, FileError> {
+    // Held first: whoever starts nodes on one lets go of it when they have their records.
+    let mut held = Vec::new();
+    for generation in generations {
+        held.extend(images::remove_lock(&generation)?.map(|lock| (generation, lock)));
+    }
+    if held.is_empty() {
+        return Ok(held);
+    }
+    let mut users = node_records(cx)?;
+    users.extend(mounts());
+    held.retain(|(generation, _)| !is_used(generation, &users));
+    Ok(held)
 }
 
 fn is_used(generation: &Path, users: &[String]) -> bool {

@@ -53,6 +53,10 @@ pub enum GoError {
     File(#[from] FileError),
 }
 
+/// Variables of go's environment by which other programs come of the same source (`go help environment`). GOFLAGS, as
+/// the user has them, are no argument of ours.
+const COMPILING: [&str; 7] = ["GOFLAGS", "GOEXPERIMENT", "GOAMD64", "GOARM64", "GOFIPS140", "GOOS", "GOARCH"];
+
 /// This machine's Go.
 pub struct Toolchain {
     version: String,
@@ -94,11 +98,13 @@ impl Toolchain {
     /// When there is no Go.
     pub fn find() -> Result<Self, GoError> {
         // Not below a go.mod, which might switch toolchains.
-        let output = command::output(Command::new("go").arg("version").current_dir("/"))?;
-        Ok(Toolchain { version: String::from_utf8_lossy(&output.stdout).trim().to_owned() })
+        let ask = |words: &[&str]| command::output(Command::new("go").args(words).current_dir("/"));
+        let version = String::from_utf8_lossy(&ask(&["version"])?.stdout).trim().to_owned();
+        let changed = ask(&[&["env", "-changed"], &COMPILING[..]].concat())?;
+        Ok(Toolchain { version: version + &String::from_utf8_lossy(&changed.stdout) })
     }
 
-    /// Its version, as `go version` prints it.
+    /// Its version, as `go version` prints it, and what the user has told it about compiling.
     pub fn version(&self) -> &str {
         &self.version
     }
@@ -182,12 +188,13 @@ fn is_test(name: &str) -> bool {
 fn download(work: &Path, path: &str, version: &str) -> Result<Download, GoError> {
     let module = format!("{path}@{version}");
     let mut go = Command::new("go");
-    let command = "go mod download -json";
-    // It reports a failure as JSON too.
-    let output = go.args(["mod", "download", "-json", &module]).current_dir(work).output();
-    let output = output.map_err(|source| CommandError::Spawn { command: command.to_owned(), source })?;
-    let download: Download =
-        serde_json::from_slice(&output.stdout).map_err(|source| GoError::Json { command, source })?;
+    let go = command::end_with_us(go.args(["mod", "download", "-json", &module]).current_dir(work));
+    let output = go.output().map_err(|source| CommandError::Spawn { command: command::shown(go), source })?;
+    // It reports a failure as JSON too, unless it has not even begun.
+    let Ok(download) = serde_json::from_slice::<Download>(&output.stdout) else {
+        command::checked(go, output)?;
+        return Err(GoError::Module { module, why: "`go mod download -json` has printed no JSON".to_owned() });
+    };
     if download.error.is_empty() { Ok(download) } else { Err(GoError::Module { module, why: download.error }) }
 }
 

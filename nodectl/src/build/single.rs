@@ -15,13 +15,14 @@ use super::checkout::{Checkout, CheckoutError};
 use super::component::{self as modules, Flavor};
 use super::digest;
 use super::go::{GoError, Toolchain};
+use super::kept;
 use super::mirrors::Mirrors;
 use super::release::{self, ReleaseError};
 use super::source::{Source, SourceError, Version};
 use super::supply;
 use super::tools::{self, ToolsError};
 use super::wanted::Reference;
-use super::{Context, Program, Programs};
+use super::{Context, Programs};
 use crate::command;
 use crate::component::{Component, ComponentRecord};
 use crate::files::FileError;
@@ -97,6 +98,12 @@ pub enum ComponentError {
     Compiled {
         /// The source.
         origin: Origin,
+    },
+    /// etcd's image would lack its client.
+    #[error("there is no {}; etcd's image has etcdctl in it, too: put it beside etcd", path.display())]
+    NoEtcdctl {
+        /// Where it should be.
+        path: PathBuf,
     },
     /// The host lacks something.
     #[error(transparent)]
@@ -174,7 +181,7 @@ pub(super) fn obtain(
         return Err(ComponentError::Compiled { origin: origin.clone() });
     }
     let source = match origin {
-        Origin::File(path) => return from_file(component, path),
+        Origin::File(path) => return from_file(cx, component, path),
         Origin::Source(source) => source.clone().decide(&mirrors.release_url),
     };
     let unknown = |instead| Err(ComponentError::Unknown { component, origin: origin.clone(), instead });
@@ -231,18 +238,19 @@ fn debugger(cx: &Context) -> Result<PathBuf, ComponentError> {
     Ok(dir.join("dlv"))
 }
 
-fn from_file(component: Component, path: &Path) -> Result<(Option<String>, Programs), ComponentError> {
-    if component == Component::Etcd {
-        // Its image has etcdctl too.
-        return Err(ComponentError::Unknown {
-            component,
-            origin: Origin::File(path.to_owned()),
-            instead: "go:VERSION",
-        });
-    }
+fn from_file(cx: &Context, component: Component, path: &Path) -> Result<(Option<String>, Programs), ComponentError> {
     let path = path.canonicalize().map_err(FileError::of("find", path))?;
-    let key = digest::sha256_file(&path).map_err(FileError::of("read", &path))?;
-    Ok((spoken_version(component, &path), Programs::from([(component.name(), Program { path, key })])))
+    let mut files = vec![(component.name(), path.clone())];
+    if component == Component::Etcd {
+        // Its image has both.
+        let beside = path.with_file_name("etcdctl");
+        if !beside.is_file() {
+            return Err(ComponentError::NoEtcdctl { path: beside });
+        }
+        files.push(("etcdctl", beside));
+    }
+    let programs = kept::keep(cx, &path, &files)?;
+    Ok((spoken_version(component, &programs[component.name()].path), programs))
 }
 
 /// What the program itself says. It may be one that crashes at start, or does not end: then it has none.

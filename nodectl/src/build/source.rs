@@ -118,9 +118,14 @@ impl fmt::Display for Source {
 }
 
 impl Source {
-    /// Decide `auto:`, saying so on standard error.
+    /// Decide `auto:`, saying so on standard error; and name a directory so that it is the same from everywhere.
     pub fn decide(self, release_url: &str) -> Source {
-        let Source::Auto(version) = self else { return self };
+        let version = match self {
+            Source::Auto(version) => version,
+            // One that is not there is refused by whoever wants something of it.
+            Source::Dir(path) => return Source::Dir(path.canonicalize().unwrap_or(path)),
+            Source::Release(_) | Source::Go(_) => return self,
+        };
         let url = format!("{release_url}/{version}/bin/linux/{}/kubeadm", super::arch());
         match download::probe(&url, PROBE_DEADLINE) {
             Ok(()) => Source::Release(version),
@@ -166,5 +171,13 @@ mod tests {
         let source: Source = "auto:v1.37.2".parse().expect("a source");
         // Nothing listens on port 1 of loopback.
         assert_eq!(source.decide("http://127.0.0.1:1").to_string(), "go:v1.37.2");
+    }
+
+    #[test]
+    fn a_directory_is_put_down_by_its_whole_path() {
+        let here = std::env::current_dir().expect("a directory");
+        let decided = |text: &str| text.parse::<Source>().expect("a source").decide("http://127.0.0.1:1").to_string();
+        assert_eq!(decided("dir:."), format!("dir:{}", here.display()));
+        assert_eq!(decided("dir:no-such"), "dir:no-such");
     }
 }

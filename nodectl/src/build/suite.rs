@@ -1,6 +1,7 @@
 //! `nodectl e2e`: build Kubernetes' own end-to-end tests, and the images that their pods are made of.
 
-use std::io::Write;
+use std::fs;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,6 +14,7 @@ use super::base::{self, BaseError};
 use super::cache;
 use super::checkout::{Checkout, CheckoutError};
 use super::component::{Component, KUBERNETES};
+use super::generation;
 use super::go::{GoError, Toolchain};
 use super::mirrors::Mirrors;
 use super::release::{self, ReleaseError};
@@ -124,11 +126,17 @@ pub fn run(args: &SuiteArgs, dirs: &StateDirs, output: impl Write) -> Result<(),
     Ok(record::write(output, &record)?)
 }
 
-/// What the image of the cluster's control plane was made from.
+/// What the cluster's control plane was made from.
 fn source_of(dirs: &StateDirs, cluster: &Name) -> Result<Source, SuiteError> {
     let nodes = Node::all(dirs, cluster)?;
     let node = nodes.iter().min_by_key(|node| node.role).ok_or_else(|| SuiteError::NoSource(cluster.clone()))?;
-    Ok(images::load(dirs, &node.image)?.source.parse()?)
+    let path = node.generation.join(generation::SOURCE);
+    match fs::read_to_string(&path) {
+        Ok(source) => Ok(source.parse()?),
+        // Of an earlier version of ours.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(images::load(dirs, &node.image)?.source.parse()?),
+        Err(error) => Err(FileError::of("read", &path)(error).into()),
+    }
 }
 
 /// The tests, and where Kubernetes' source is, unless they were fetched.

@@ -69,7 +69,8 @@ pub(super) fn read(input: impl Read) -> Result<Vec<Named>, ArchiveError> {
 fn read_tar(mut input: impl Read) -> Result<Vec<Named>, ArchiveError> {
     let (mut index, mut manifest) = (None, None);
     let mut tar = tar::Archive::new(&mut input);
-    for entry in tar.entries()? {
+    // Raw: the crate reads extended names into memory, however long they say that they are. The two here are short.
+    for entry in tar.entries()?.raw(true) {
         let mut entry = entry?;
         let path = entry.path_bytes();
         let document = match path.strip_prefix(b"./").unwrap_or(&path) {
