@@ -155,7 +155,7 @@ fn a_breakpoint_is_hit_and_the_pod_is_scheduled_after_it(cluster: &Cluster) -> S
     debug.signal(Signal::SIGINT);
     assert!(debug.child.wait().expect("waited").success());
     assert_eq!(process(cluster), (pid, started, "0".to_owned()), "the same process, and nobody traces it");
-    assert_eq!(cluster.on_node("node1", "ls /run/kubeadm-systemd"), "");
+    assert_eq!(cluster.on_node("node1", "find /run/kubeadm-systemd -type s"), "");
     run_a_pod(cluster, "after-delve");
     it_becomes_ready(cluster, "after-delve");
     debug.record["debugger"].as_str().expect("a path").to_owned()
