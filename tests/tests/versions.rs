@@ -11,7 +11,7 @@ use nodectl::build::source::PINNED;
 use serde_json::Value;
 use tests::HostState;
 use tests::cluster::{Cluster, refused};
-use tests::fixture::{succeed, succeed_with_input};
+use tests::fixture::{succeed, succeed_with_input, wait_for};
 
 const SERVED: &str = include_str!("versions/served.yaml");
 const NODES: [&str; 3] = ["node1", "node2", "node3"];
@@ -35,7 +35,10 @@ fn a_cluster_is_upgraded_while_a_deployment_is_served() {
     let said = refused(&mut cluster.clusterctl(&["upgrade", "--to", "go:v1.x"]));
     assert!(said.contains("is not a version of Kubernetes"), "{said}");
 
-    let client = Client::of(&cluster);
+    // kube-proxy of each node has to know.
+    let addresses = addresses(&cluster);
+    wait_for("all nodes to answer", || addresses.iter().all(|address| get(*address).is_ok()));
+    let client = Client::of(addresses);
     // What somebody has cordoned stays so.
     cluster.kubectl(&["cordon", "node3"]);
     let record = upgrade(&cluster);
@@ -77,17 +80,7 @@ struct Client {
 }
 
 impl Client {
-    fn of(cluster: &Cluster) -> Self {
-        let nodes = cluster.kubectl_json(&["get", "nodes"]);
-        let addresses: Vec<SocketAddr> = nodes["items"]
-            .as_array()
-            .expect("nodes")
-            .iter()
-            .map(|node| {
-                let address = node["status"]["addresses"][0]["address"].as_str().expect("an address");
-                SocketAddr::new(address.parse::<IpAddr>().expect("an address"), 30080)
-            })
-            .collect();
+    fn of(addresses: Vec<SocketAddr>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread = thread::spawn(move || {
@@ -110,6 +103,16 @@ impl Client {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("the client")
     }
+}
+
+/// Where each node has the Service.
+fn addresses(cluster: &Cluster) -> Vec<SocketAddr> {
+    let nodes = cluster.kubectl_json(&["get", "nodes"]);
+    let address = |node: &Value| {
+        let address = node["status"]["addresses"][0]["address"].as_str().expect("an address");
+        SocketAddr::new(address.parse::<IpAddr>().expect("an address"), 30080)
+    };
+    nodes["items"].as_array().expect("nodes").iter().map(address).collect()
 }
 
 fn get(address: SocketAddr) -> std::io::Result<()> {
