@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use nodectl::files::FileError;
 use nodectl::name::Name;
 use schemars::JsonSchema;
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -56,18 +55,27 @@ pub enum Configurable {
 }
 
 /// A value as one would type it: text, a number, or true and false.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Scalar {
     /// True or false.
     Bool(bool),
-    /// A whole number.
-    Number(i64),
-    /// A number with a fraction.
-    #[serde(deserialize_with = "fraction")]
-    Float(f64),
+    /// A whole number; the schema lets others through, too, which are text to us.
+    Number(#[schemars(with = "f64")] i64),
     /// Anything else.
     Text(String),
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    /// As it was typed: a number of YAML's would be 1.1 where 1.10 was meant.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        Ok(match (text.parse(), text.parse::<i64>()) {
+            (Ok(value), _) => Scalar::Bool(value),
+            (_, Ok(value)) if value.to_string() == text => Scalar::Number(value),
+            _ => Scalar::Text(text),
+        })
+    }
 }
 
 impl std::fmt::Display for Scalar {
@@ -75,17 +83,9 @@ impl std::fmt::Display for Scalar {
         match self {
             Scalar::Bool(value) => value.fmt(f),
             Scalar::Number(value) => value.fmt(f),
-            // 1.0 is not written as 1.
-            Scalar::Float(value) => write!(f, "{value:?}"),
             Scalar::Text(value) => value.fmt(f),
         }
     }
-}
-
-/// Not a whole number that i64 does not hold: from 2^53 on, f64 does not have all digits.
-fn fraction<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-    let value = f64::deserialize(from)?;
-    if value.abs() < 2_f64.powi(53) { Ok(value) } else { Err(D::Error::custom("too large a number; put it in quotes")) }
 }
 
 /// The same on the command line, where it comes after what the file says.
@@ -292,14 +292,12 @@ mod tests {
             let config = config(&format!("extraArgs: {{kubelet: {{x: {value}}}}}\n")).ok()?;
             Some(config.extra_args[&Configurable::Kubelet]["x"].to_string())
         };
-        for value in ["0.2", "-1.5", "1.0", "4", "-4", "true", "10s", "1.2.3", "9223372036854775807"] {
+        let long = "123456789012345678901234567890";
+        for value in ["0.2", "-1.5", "1.0", "1.10", "4", "-4", "007", "true", "10s", "1.2.3", long] {
             assert_eq!(passed_on(value).as_deref(), Some(value));
-        }
-        // They would lose digits.
-        for value in ["9223372036854775808", "123456789012345678901234567890"] {
-            assert_eq!(passed_on(value), None, "{value}");
             assert_eq!(passed_on(&format!("'{value}'")).as_deref(), Some(value));
         }
+        assert_eq!(passed_on("[1]"), None);
     }
 
     #[test]
