@@ -182,8 +182,9 @@ fn open(path: &Path) -> Result<(Input, bool), FileError> {
 const TAR_BLOCK: u64 = 512;
 const TAR_MAGIC: std::ops::Range<usize> = 257..262;
 
-/// The namespace in which containerd's CRI plugin looks.
-const CTR: [&str; 3] = ["ctr", "--namespace", "k8s.io"];
+/// ctr in the namespace in which containerd's CRI plugin looks. A containerd that hangs, at a debugger's breakpoint, say,
+/// ends the wait of all nodes, for one that takes nothing holds up the others.
+const CTR: [&str; 5] = ["ctr", "--timeout", "15m", "--namespace", "k8s.io"];
 
 /// Whether the node has all of the images, unpacked: a name without its snapshot would be pulled by kubelet.
 fn has(leader: i32, images: &[Named]) -> bool {
