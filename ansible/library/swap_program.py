@@ -100,10 +100,7 @@ class Program:
         new = self.kept("new")
         shutil.move(program, new)
         if self.name not in SERVICES:
-            # Nothing else will tell whether it is that one, and can be run at all.
-            if sha256(new) != digest:
-                raise Problem(f"{self.name} has changed on its way here")
-            run(new, "version" if self.name == "kubeadm" else "--version")
+            self.check(new, digest)
         link(self.path, self.kept("previous"))
         if not os.path.exists(self.kept("original")):
             link(self.path, self.kept("original"))
@@ -112,6 +109,16 @@ class Program:
         except Problem as problem:
             take_back(problem, lambda: self.back("previous"), f"the previous {self.name} is back")
         return True
+
+    def check(self, new, digest):
+        """See whether it is that program, and can be run at all, where nothing else will tell."""
+        try:
+            if sha256(new) != digest:
+                raise Problem(f"{self.name} has changed on its way here")
+            run(new, "version" if self.name == "kubeadm" else "--version")
+        except Problem:
+            os.unlink(new)
+            raise
 
     def is_there(self, program, digest):
         """Tell whether there is nothing to do."""

@@ -251,6 +251,12 @@ fn one_that_ends_at_once_is_taken_back_on_every_node(cluster: &Cluster) {
     assert!(said.contains("kubelet has ended right after its start"), "{said}");
     let after: Vec<_> = NODES.iter().map(|node| running(cluster, node, "kubelet")).collect();
     assert_eq!(before, after);
+    // One that cannot be run at all is not even put in place.
+    let program = |node| cluster.on_node(node, "sha256sum $(command -v runc)");
+    let before = NODES.map(program);
+    let said = refused(&mut cluster.clusterctl(&["swap", "runc", "--from", "file:/etc/hostname"]));
+    assert!(said.contains("cannot run ") && said.contains("Exec format error"), "{said}");
+    assert_eq!(NODES.map(program), before);
     // As a program on one node alone, and of another kind.
     let said = refused(&mut cluster.clusterctl(&["swap", "kube-scheduler", "--from", "file:/bin/false"]));
     assert!(said.contains("kube-scheduler has ended right after its start"), "{said}");
