@@ -87,21 +87,10 @@ fn prune_below(cx: &Context, dir: &Path, depth: u32, used: &BTreeSet<PathBuf>) -
         if depth > 1 {
             prune_below(cx, &path, depth - 1, used)?;
         } else if !used.iter().any(|used| used.starts_with(&path)) {
-            remove(cx, &cx.dirs.cache().join(path))?;
+            cx.discard(&cx.dirs.cache().join(path))?;
         }
     }
     Ok(())
-}
-
-/// Moved away first: what is in the cache is whole.
-fn remove(cx: &Context, path: &Path) -> Result<(), FileError> {
-    let half = cx.building.join("pruned");
-    fs::rename(path, &half).map_err(FileError::of("remove", path))?;
-    if half.is_dir() {
-        files::remove_tree(&half)
-    } else {
-        fs::remove_file(&half).map_err(FileError::of("remove", path))
-    }
 }
 
 #[cfg(test)]

@@ -103,6 +103,20 @@ impl Context {
         self.used.borrow_mut().clear();
     }
 
+    /// Remove a finished thing. It is moved away first: what is in its place is whole, or not there.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn discard(&self, place: &Path) -> Result<(), FileError> {
+        let half = self.building.join("discarded");
+        fs::rename(place, &half).map_err(FileError::of("remove", place))?;
+        if half.is_dir() {
+            files::remove_tree(&half)
+        } else {
+            fs::remove_file(&half).map_err(FileError::of("remove", place))
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn for_tests(dir: &Path) -> Self {
         Self::begin(&StateDirs { state: dir.join("state"), run: dir.join("run") }).expect("a context")

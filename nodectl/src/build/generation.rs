@@ -147,10 +147,7 @@ fn prune(cx: &Context, record: &ImageRecord) -> Result<(), FileError> {
     let mut others = all(cx, &record.image)?;
     others.retain(|path| *path != record.path);
     for (other, _lock) in unused(cx, others)? {
-        // Renamed first: it is either whole or not there.
-        let half = cx.building.join("old");
-        fs::rename(&other, &half).map_err(FileError::of("remove", &other))?;
-        files::remove_tree(&half)?;
+        cx.discard(&other)?;
     }
     Ok(())
 }

@@ -1,11 +1,10 @@
 //! `nodectl rmi`: remove images that no node was made from, and what of the cache only they were made from.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use super::Context;
 use super::{cache, generation};
-use crate::files::{self, FileError};
+use crate::files::FileError;
 use crate::images;
 use crate::name::Name;
 use crate::state::StateDirs;
@@ -58,11 +57,7 @@ fn remove(cx: &Context, images: &[Name]) -> Result<(), RemoveError> {
         held.push(unused);
     }
     for image in images {
-        let dir = cx.dirs.image(image);
-        // Renamed first: it is either whole or not there.
-        let half = cx.building.join(image);
-        fs::rename(&dir, &half).map_err(FileError::of("remove", &dir))?;
-        files::remove_tree(&half)?;
+        cx.discard(&cx.dirs.image(image))?;
         say(&format!("removed image {image}"));
     }
     Ok(cache::prune(cx)?)
@@ -70,9 +65,12 @@ fn remove(cx: &Context, images: &[Name]) -> Result<(), RemoveError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use serde_json::json;
 
     use super::*;
+    use crate::files;
 
     #[test]
     fn an_image_goes_unless_it_or_one_beside_it_is_in_use() {
