@@ -106,7 +106,8 @@ class StaticPod:
         # kubeadm's manifests have no uid. Those that we write have the one that kubelet made of kubeadm's: to kubelet
         # it is then the same pod, of which one container has changed. Another uid would be another pod, which has to
         # wait until the old one is torn down, for ten seconds and more.
-        self.uid = self.manifest()["metadata"].get("uid") or self.uid_of_logs()
+        self.first = self.manifest()
+        self.uid = self.first["metadata"].get("uid") or self.uid_of_logs()
         self.processes = Processes(name, self.uid)
 
     def kept(self, which):
@@ -123,7 +124,7 @@ class StaticPod:
 
     def swap(self, image, sha256, debug):
         """Run another image. Returns whether it was another one."""
-        manifest = self.manifest()
+        manifest = self.first
         container = self.container(manifest)
         if container["image"] == image and self.processes.of(sha256):
             return False
