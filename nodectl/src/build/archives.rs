@@ -82,7 +82,7 @@ fn recipe(name: &str) -> Option<Recipe> {
 pub fn build(cx: &Context, reference: &Reference, programs: &Programs, base: &Base) -> Result<Archive, ArchivesError> {
     let unknown = || ArchivesError::Unknown { reference: reference.full.clone() };
     let recipe = recipe(&reference.name).ok_or_else(unknown)?;
-    let mut key = Key::new("oci 1").with("reference", &reference.full).with("arch", super::arch());
+    let mut key = Key::new("oci 2").with("reference", &reference.full).with("arch", super::arch());
     for (program, _) in recipe.programs {
         key = key.with(program, &programs.get(program).ok_or_else(unknown)?.key);
     }

@@ -41,7 +41,7 @@ pub(super) fn build(
     recipe: &Recipe,
     from: &Ingredients<'_>,
 ) -> Result<SuiteImage, ArchivesError> {
-    let mut key = Key::new("e2e image 1").with("reference", reference).with("arch", arch());
+    let mut key = Key::new("e2e image 2").with("reference", reference).with("arch", arch());
     key = key.with("recipe", format!("{recipe:?}")).with("base", &from.base.key);
     for program in recipe.built() {
         key = key.with(program, &from.programs[program].key);
