@@ -100,7 +100,7 @@ UNITDIR = $(if $(filter /usr,$(PREFIX)),/usr/lib,/etc)/systemd/system
 BINARIES := cnispawn nodectl clusterctl
 # As git has them: no virtual environment, no compiled Python.
 PLAYBOOKS := $(wildcard $(addprefix ansible/,*.yml *.cfg requirements.txt group_vars/* roles/*/*/* \
-	$(addsuffix /*.py,action_plugins callback_plugins library module_utils)))
+	$(addsuffix /*.py,action_plugins callback_plugins library programs)))
 
 install: build ## Install into PREFIX
 	install -D -t $(DESTDIR)$(BINDIR) $(addprefix target/release/,$(BINARIES)) kubeadm-systemd

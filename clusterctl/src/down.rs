@@ -43,7 +43,7 @@ pub fn run(
     let _lock = cluster.lock(dirs)?;
     if !no_reset {
         cluster.known()?;
-        Ansible::find(ansible, dirs)?.run(&Play::new("down", DEADLINE), dirs, &cluster, interrupted)?;
+        Ansible::find(ansible, dirs)?.run(&Play::new("down"), DEADLINE, dirs, &cluster, interrupted)?;
     }
     Ok(cluster.remove()?)
 }

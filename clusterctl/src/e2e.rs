@@ -220,8 +220,8 @@ fn load(
         return Ok(());
     }
     let _lock = cluster.lock(dirs)?;
-    let mut play = Play::new("e2e", Duration::from_secs(600));
+    let mut play = Play::new("e2e");
     play.variables = Map::from_iter([("e2e_images".to_owned(), json!(suite.images))]);
-    ansible.run(&play, dirs, cluster, interrupted)?;
+    ansible.run(&play, Duration::from_secs(600), dirs, cluster, interrupted)?;
     Ok(())
 }

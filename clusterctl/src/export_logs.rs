@@ -115,9 +115,9 @@ fn fetch(
 ) -> Result<Box<Failures>, ExportLogsError> {
     // There may be something left of an export that was killed.
     files::remove_tree(to)?;
-    let mut play = Play::new("export-logs", Duration::from_secs(args.timeout));
+    let mut play = Play::new("export-logs");
     play.variables = Map::from_iter([("export_logs_to".to_owned(), json!(to))]);
-    match ansible.run(&play, dirs, cluster, interrupted) {
+    match ansible.run(&play, Duration::from_secs(args.timeout), dirs, cluster, interrupted) {
         Ok(_) => Ok(Box::default()),
         Err(AnsibleError::Failed { failures, .. }) if !failures.is_empty() => Ok(failures.into()),
         // Others may have been in time.

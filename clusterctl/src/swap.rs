@@ -104,7 +104,7 @@ pub fn run(
 ) -> Result<(), SwapError> {
     let cluster = Running::open(dirs, ansible, &args.cluster, interrupted)?;
     if let Some(component) = args.component {
-        // Before it is built.
+        // Before anything is built or watched.
         cluster.nodes(component, &args.nodes)?;
     }
     match &args.from {
@@ -114,18 +114,21 @@ pub fn run(
 }
 
 fn once(cluster: &Running<'_>, args: &SwapArgs, input: impl BufRead, output: &mut impl Write) -> Result<(), SwapError> {
-    let begun = Instant::now();
+    let started = Instant::now();
+    let nodes = |component| cluster.nodes(component, &args.nodes);
+    let mut begun = args.component.map(|component| cluster.begin(&nodes(component)?)).transpose()?;
     let wanted = match (args.component, &args.from) {
         (Some(component), Some(source)) => new::built(cluster.dirs(), component, source)?,
         (Some(component), None) => vec![New::original(component)],
         (None, _) => record::read_all(input)?.into_iter().map(|record: ComponentRecord| New::of(&record)).collect(),
     };
-    let wanted = wanted.into_iter().map(|new| Ok((cluster.nodes(new.component, &args.nodes)?, new)));
+    let wanted = wanted.into_iter().map(|new| Ok((nodes(new.component)?, new)));
     let wanted = wanted.collect::<Result<Vec<_>, SwapError>>()?;
-    let build = begun.elapsed();
+    let build = started.elapsed();
     let _lock = cluster.lock()?;
     for (nodes, new) in wanted {
-        let record = cluster.put(&new, &nodes, args.timeout, build)?;
+        let begun = begun.take().map_or_else(|| cluster.begin(&nodes), Ok)?;
+        let record = cluster.put(&new, begun, args.timeout, build)?;
         writeln!(output, "{record}").map_err(SwapError::Output)?;
     }
     Ok(())

@@ -75,9 +75,9 @@ pub fn run(
     let _lock = cluster.lock(dirs)?;
     dirs.make_private()?;
     files::write(&cluster.inventory(), text, 0o600)?;
-    let mut play = Play::new("up", Duration::from_secs(args.timeout));
+    let mut play = Play::new("up");
     play.variables = config.variables(&inventory.nodes())?;
-    let summary = ansible.run(&play, dirs, &cluster, interrupted)?;
+    let summary = ansible.run(&play, Duration::from_secs(args.timeout), dirs, &cluster, interrupted)?;
     let record = json!({
         "cluster": inventory.cluster(),
         "kubeconfig": cluster.kubeconfig(),

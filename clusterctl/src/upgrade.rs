@@ -94,11 +94,8 @@ pub fn run(
     let supplies = SuppliesRecord { extra: Map::new(), ..record };
     let mut upgrade = json!(supplies);
     upgrade["drain"] = json!(!args.no_drain);
-    let play = Play {
-        variables: Map::from_iter([("upgrade".to_owned(), upgrade)]),
-        ..Play::new("upgrade", Duration::from_secs(args.timeout))
-    };
-    let summary = ansible.run(&play, dirs, &cluster, interrupted)?;
+    let play = Play { variables: Map::from_iter([("upgrade".to_owned(), upgrade)]), ..Play::new("upgrade") };
+    let summary = ansible.run(&play, Duration::from_secs(args.timeout), dirs, &cluster, interrupted)?;
     let record = json!({
         "cluster": args.cluster,
         "kubernetes": supplies.kubernetes,

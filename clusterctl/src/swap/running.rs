@@ -11,7 +11,7 @@ use nodectl::state::StateDirs;
 use serde_json::{Map, Value, json};
 
 use super::{New, SwapError};
-use crate::ansible::{Ansible, AnsibleArgs, Play};
+use crate::ansible::{Ansible, AnsibleArgs, Begun, Play};
 use crate::cluster::ClusterFiles;
 use crate::inventory::Inventory;
 use crate::placement;
@@ -68,16 +68,20 @@ impl<'a> Running<'a> {
         Ok(placement::nodes(component, named, &self.inventory)?)
     }
 
-    /// Put a new one in place on these nodes, and return its record. The caller holds the lock.
-    pub(crate) fn put(&self, new: &New, nodes: &[Name], timeout: u64, build: Duration) -> Result<Value, SwapError> {
+    /// Start what will put a new one in place on these nodes: while it is built.
+    pub(crate) fn begin(&self, nodes: &[Name]) -> Result<Begun, SwapError> {
+        Ok(self.ansible.begin(&Play { nodes, ..Play::new("swap") }, self.dirs, &self.files)?)
+    }
+
+    /// Put a new one in place, and return its record. The caller holds the lock.
+    pub(crate) fn put(&self, new: &New, begun: Begun, timeout: u64, build: Duration) -> Result<Value, SwapError> {
         let started = Instant::now();
         let mut variables = new.variables.clone();
         variables["timeout"] = json!(timeout);
         // On each node it may be awaited, taken back, and taken back again for another node's sake.
         let deadline = Duration::from_secs(timeout * 3 + 300);
-        let play =
-            Play { variables: Map::from_iter([("swap".to_owned(), variables)]), nodes, ..Play::new("swap", deadline) };
-        let summary = self.ansible.run(&play, self.dirs, &self.files, self.interrupted)?;
+        let input = Map::from_iter([("swap".to_owned(), variables)]);
+        let summary = begun.run(Some(&input), deadline, self.interrupted)?;
         Ok(json!({
             "cluster": self.name,
             "component": new.component,

@@ -1,75 +1,25 @@
-#!/usr/bin/python3
 """Replace a program of a node, restart its service, and take it back when that is not well."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
 from datetime import datetime, timezone
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.component import (
+from component import (
     PATIENCE,
     Late,
     Problem,
     Processes,
     answer,
-    is_well,
     last_lines,
     run,
     sha256,
     take_back,
     wait,
 )
-
-DOCUMENTATION = """
-module: swap_program
-short_description: Replace a program of a node
-description:
-  - Puts a program in another one's place, and waits until its service runs that very program and is well.
-  - Otherwise puts back the program that was there.
-options:
-  component:
-    description: The program's name.
-    type: str
-    required: true
-  node:
-    description: The node's name in the cluster.
-    type: str
-    required: true
-  state:
-    description: V(new) runs O(program), V(previous) what was there before that, V(original) what came with the node.
-    type: str
-    choices: [new, previous, original]
-    default: new
-  program:
-    description: The new program, which is moved away from here.
-    type: path
-  sha256:
-    description: SHA-256 of its content.
-    type: str
-  version:
-    description: What it says its version is, as the node has to report it.
-    type: str
-  timeout:
-    description: Seconds that it may take to be well.
-    type: int
-    default: 60
-author: kubeadm-systemd
-"""
-
-EXAMPLES = """
-- name: Run another kubelet
-  swap_program:
-    component: kubelet
-    node: node1
-    program: /var/lib/kubelet/.swap-kubelet
-    sha256: 0123456789abcdef
-"""
-
-RETURN = ""
+from endpoint import Api, is_well
 
 # Those that a service runs all the time.
 SERVICES = ("containerd", "kubelet")
@@ -91,14 +41,16 @@ class Program:
         """Where a program is kept that was replaced: beside it, where it can be renamed."""
         return os.path.join(os.path.dirname(self.path), f".{self.name}.{which}")
 
-    def swap(self, program, digest, version):
-        """Run another program. Returns whether it was another one."""
-        if self.is_there(program, digest):
-            os.unlink(program)
+    def swap(self, digest, version):
+        """Run what was sent. Returns whether it was another one."""
+        sent = self.kept("sent")
+        if self.is_there(sent, digest):
+            os.unlink(sent)
             return False
-        os.chmod(program, 0o755)
+        os.chmod(sent, 0o755)
+        # The next one is sent under a name that no running program has: it could not be written (ETXTBSY).
         new = self.kept("new")
-        shutil.move(program, new)
+        os.replace(sent, new)
         if self.name not in SERVICES:
             self.check(new, digest)
         link(self.path, self.kept("previous"))
@@ -148,6 +100,8 @@ class Program:
 
     def switch(self, program, digest, version):
         """Put a program in place, restart its service, and wait until that runs it and is well."""
+        # What is needed to tell that it is well: before anything has changed.
+        api = Api("/etc/kubernetes/kubelet.conf") if self.name == "kubelet" else None
         # In one step: the program is there all the time.
         os.replace(program, self.path)
         if self.name not in SERVICES:
@@ -161,24 +115,22 @@ class Program:
 
         def is_done():
             # Counted since it was last started by hand, which is now.
-            if show(unit, "SubState") in ("auto-restart", "failed") or show(unit, "NRestarts") != "0":
+            state = dict(line.split("=", 1) for line in show(unit, "SubState", "NRestarts"))
+            if state["SubState"] in ("auto-restart", "failed") or state["NRestarts"] != "0":
                 raise Problem(f"{self.name} has ended right after its start; its log:\n{log(unit, started)}")
-            return bool(self.processes.of(digest)) and self.is_well(started, version)
+            return bool(self.processes.of(digest)) and (self.node_is_well(api, started, version) if api else serves_kubelet())
 
         try:
             wait(self.timeout, is_done, f"{self.name} is not well")
         except Late as problem:
             raise Problem(f"{problem}; its log:\n{log(unit, started)}") from None
 
-    def is_well(self, started, version):
-        """Tell whether the service does its work: kubelet has told the API server so since its start."""
-        if self.name == "containerd":
-            return serves_kubelet()
+    def node_is_well(self, api, started, version):
+        """Tell whether kubelet does its work: it has told the API server so since its start."""
         if not is_well("http://127.0.0.1:10248/healthz"):
             return False
         try:
-            words = ("--kubeconfig=/etc/kubernetes/kubelet.conf", "get", "node", self.node, "--output=json")
-            status = json.loads(run("kubectl", *words))["status"]
+            status = api.get(f"/api/v1/nodes/{self.node}")["status"]
         except Problem:
             return False
         ready = next(each for each in status["conditions"] if each["type"] == "Ready")
@@ -204,9 +156,9 @@ def link(path, to):
     os.link(path, to)
 
 
-def show(unit, what):
-    """A property of a unit."""
-    return run("systemctl", "show", f"--property={what}", "--value", unit).strip()
+def show(unit, *what):
+    """Properties of a unit, as NAME=VALUE."""
+    return run("systemctl", "show", f"--property={','.join(what)}", unit).splitlines()
 
 
 def log(unit, since):
@@ -214,28 +166,19 @@ def log(unit, since):
     return last_lines(run("journalctl", f"--unit={unit}", f"--since=@{since:.0f}", "--output=cat"))
 
 
-def act(params):
+def act(arguments):
     """Swap. Returns whether it was something else."""
-    program = Program(params["component"], params["node"], params["timeout"])
-    if params["state"] == "new":
-        return program.swap(params["program"], params["sha256"], params["version"])
-    return program.back(params["state"])
+    program = Program(arguments["component"], arguments["node"], arguments["timeout"])
+    if arguments["state"] == "new":
+        return program.swap(arguments["sha256"], arguments.get("version"))
+    return program.back(arguments["state"])
 
 
-def main():
-    """Take what Ansible passes."""
-    argument_spec = {
-        "component": {"type": "str", "required": True},
-        "node": {"type": "str", "required": True},
-        "state": {"type": "str", "choices": ["new", "previous", "original"], "default": "new"},
-        "program": {"type": "path"},
-        "sha256": {"type": "str"},
-        "version": {"type": "str"},
-        "timeout": {"type": "int", "default": 60},
-    }
-    module = AnsibleModule(argument_spec=argument_spec, required_if=[("state", "new", ("program", "sha256"))])
-    answer(module, act)
+def main(arguments):
+    """Swap the program of a `component` on `node`, the node's name in the cluster.
 
-
-if __name__ == "__main__":
-    main()
+    By `state`: a `new` one, which was sent as .COMPONENT.sent beside the program that is there, whose digest is `sha256`,
+    and whose `version`, if it has one, the node has to report; the `previous` one; or the `original`, which came with the
+    node. It may take `timeout` seconds to be well.
+    """
+    return answer(act, arguments)

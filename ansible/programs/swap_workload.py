@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Have a DaemonSet or a Deployment of kubeadm's run another image, and take it back when that is not well."""
 
 from __future__ import annotations
@@ -6,53 +5,11 @@ from __future__ import annotations
 import functools
 import json
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.component import PROBES, Problem, answer, kubectl, last_lines, take_back, wait
+from component import PROBES, Problem, answer, last_lines, take_back, wait
+from endpoint import Api
 
-DOCUMENTATION = """
-module: swap_workload
-short_description: Run another image in a DaemonSet or a Deployment of kube-system
-description:
-  - Sets the image of the container, of all its pods at once, and waits until they are ready.
-  - Otherwise sets the image that was there. The nodes must have the image.
-options:
-  component:
-    description: The name of the object and of the container.
-    type: str
-    required: true
-  kind:
-    description: What it is.
-    type: str
-    choices: [daemonset, deployment]
-    required: true
-  state:
-    description: V(new) runs O(image), V(original) what kubeadm has put there.
-    type: str
-    choices: [new, original]
-    default: new
-  image:
-    description: The image's name and tag.
-    type: str
-  debug:
-    description: Whether a debugger will stop its processes. Then it has no probes.
-    type: bool
-    default: false
-  timeout:
-    description: Seconds that it may take to be well.
-    type: int
-    default: 60
-author: kubeadm-systemd
-"""
-
-EXAMPLES = """
-- name: Run another kube-proxy
-  swap_workload:
-    component: kube-proxy
-    kind: daemonset
-    image: registry.k8s.io/kube-proxy:v1.37.2-dirty-0123456789ab
-"""
-
-RETURN = ""
+# Where the API server has them (kubernetes.io/docs/reference/using-api/api-concepts/).
+PODS = "/api/v1/namespaces/kube-system/pods"
 
 # What is replaced of a container, and where that is put down which kubeadm has put there.
 FIELDS = ("image", *PROBES)
@@ -76,10 +33,12 @@ class Workload:
         self.name = name
         self.kind = kind
         self.timeout = timeout
+        self.api = Api()
+        self.path = f"/apis/apps/v1/namespaces/kube-system/{kind}s/{name}"
 
     def get(self):
         """What the API server has of it."""
-        return json.loads(self.kubectl("get", self.kind, self.name, "--output=json"))
+        return self.api.get(self.path)
 
     def swap(self, image, debug):
         """Run another image. Returns whether it was another one."""
@@ -125,11 +84,12 @@ class Workload:
         annotations = {ORIGINAL: json.dumps(original) if original else None, USUAL: json.dumps(usual)}
         # A pod without a readiness probe is ready as soon as it runs, and if it ends in the next moment.
         spec = {field: at_once, "template": template, "minReadySeconds": 2}
-        self.patch("strategic", {"metadata": {"annotations": annotations}, "spec": spec})
+        patch = {"metadata": {"annotations": annotations}, "spec": spec}
+        self.api.patch(self.path, "strategic-merge", patch)
         try:
             wait(self.timeout, lambda: self.is_done(fields["image"]), f"{self.name} is not ready")
         finally:
-            self.patch("merge", {"metadata": {"annotations": {USUAL: None}}, "spec": usual})
+            self.api.patch(self.path, "merge", {"metadata": {"annotations": {USUAL: None}}, "spec": usual})
 
     def is_done(self, image):
         """Tell whether all pods are new and ready."""
@@ -149,28 +109,20 @@ class Workload:
     def pods(self, of):
         """Its pods."""
         labels = ",".join(f"{name}={value}" for name, value in of["spec"]["selector"]["matchLabels"].items())
-        pods = json.loads(self.kubectl("get", "pods", f"--selector={labels}", "--output=json"))["items"]
+        pods = self.api.get(PODS, labelSelector=labels)["items"]
         # Those that are on their way out have ended because they were told to.
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
     def last_lines(self, pod, is_restarted):
         """The end of what a pod's container has said, before it was started once more if it was."""
-        words = ("logs", pod, f"--container={self.name}", "--tail=20")
+        logs = functools.partial(self.api.ask, "GET", f"{PODS}/{pod}/log", container=self.name, tailLines=20)
         if is_restarted:
             try:
-                return last_lines(self.kubectl(*words, "--previous"))
+                return last_lines(logs(previous="true"))
             except Problem:
                 # Removed already.
                 pass
-        return last_lines(self.kubectl(*words))
-
-    def patch(self, how, patch):
-        """Change it."""
-        self.kubectl("patch", self.kind, self.name, f"--type={how}", f"--patch={json.dumps(patch)}")
-
-    def kubectl(self, *words):
-        """Ask the API server, in the namespace of what kubeadm makes."""
-        return kubectl("--namespace=kube-system", *words)
+        return last_lines(logs())
 
 
 def annotation(of, name):
@@ -178,25 +130,18 @@ def annotation(of, name):
     return json.loads(of["metadata"].get("annotations", {}).get(name, "null"))
 
 
-def act(params):
+def act(arguments):
     """Swap. Returns whether it was something else."""
-    workload = Workload(params["component"], params["kind"], params["timeout"])
-    return workload.swap(params["image"], params["debug"]) if params["state"] == "new" else workload.back()
+    workload = Workload(arguments["component"], arguments["object"], arguments["timeout"])
+    if arguments["state"] == "new":
+        return workload.swap(arguments["image"], "debugger" in arguments)
+    return workload.back()
 
 
-def main():
-    """Take what Ansible passes."""
-    argument_spec = {
-        "component": {"type": "str", "required": True},
-        "kind": {"type": "str", "choices": ["daemonset", "deployment"], "required": True},
-        "state": {"type": "str", "choices": ["new", "original"], "default": "new"},
-        "image": {"type": "str"},
-        "debug": {"type": "bool", "default": False},
-        "timeout": {"type": "int", "default": 60},
-    }
-    module = AnsibleModule(argument_spec=argument_spec, required_if=[("state", "new", ("image",))])
-    answer(module, act)
+def main(arguments):
+    """Swap a `component` in all pods of its `object`, a `daemonset` or a `deployment`.
 
-
-if __name__ == "__main__":
-    main()
+    By `state`: a `new` one, that is an `image` that the nodes have; or the `original`, which kubeadm has put there. It may
+    take `timeout` seconds to be well. With a `debugger` that will stop its process, it has no probes.
+    """
+    return answer(act, arguments)

@@ -1,8 +1,8 @@
-#!/usr/bin/python3
 """Have kubelet run another image in a static pod, at once, and take it back when that is not well."""
 
 from __future__ import annotations
 
+import copy
 import functools
 import glob
 import json
@@ -11,70 +11,18 @@ import signal
 import tempfile
 import time
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.component import (
+from component import (
     PROBES,
     Problem,
     Processes,
     answer,
-    is_well,
-    kubectl,
     last_lines,
     run,
     succeeds,
     take_back,
     wait,
 )
-
-DOCUMENTATION = """
-module: swap_static_pod
-short_description: Run another image in a static pod
-description:
-  - Writes kubeadm's manifest with another image, and waits until the pod's container runs that very program, is well
-    and, if it is one of those that elect a leader, leads.
-  - Otherwise writes the manifest back that was there.
-options:
-  component:
-    description: The pod's name, without the node's; its container and its program have the same.
-    type: str
-    required: true
-  node:
-    description: The node's name in the cluster.
-    type: str
-    required: true
-  state:
-    description: V(new) runs O(image), V(previous) what was there before that, V(original) what kubeadm has written.
-    type: str
-    choices: [new, previous, original]
-    default: new
-  image:
-    description: The image's name and tag. The node has it.
-    type: str
-  sha256:
-    description: SHA-256 of its program.
-    type: str
-  debug:
-    description: Whether a debugger will stop its process. Then it has no probes, leads without an election, and is not
-      ended for being slow to answer.
-    type: bool
-    default: false
-  timeout:
-    description: Seconds that it may take to be well.
-    type: int
-    default: 60
-author: kubeadm-systemd
-"""
-
-EXAMPLES = """
-- name: Run another scheduler
-  swap_static_pod:
-    component: kube-scheduler
-    node: node1
-    image: registry.k8s.io/kube-scheduler:v1.37.2-dirty-0123456789ab
-    sha256: 0123456789abcdef
-"""
-
-RETURN = ""
+from endpoint import Api, is_well
 
 # Beside the manifests, in a directory that kubelet does not read.
 KEPT = "/etc/kubernetes/kubeadm-systemd/swapped"
@@ -106,48 +54,52 @@ class StaticPod:
         # kubeadm's manifests have no uid. Those that we write have the one that kubelet made of kubeadm's: to kubelet
         # it is then the same pod, of which one container has changed. Another uid would be another pod, which has to
         # wait until the old one is torn down, for ten seconds and more.
-        self.first = self.manifest()
+        self.first = manifest(self.path)
         self.uid = self.first["metadata"].get("uid") or self.uid_of_logs()
         self.processes = Processes(name, self.uid)
+        self.api = Api()
+        self.lease = f"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{name}"
 
     def kept(self, which):
         """Where a manifest is kept that was replaced."""
         return f"{KEPT}/{self.name}.{which}.yaml"
 
-    def manifest(self):
-        """The manifest that is there."""
-        return json.loads(patched(self.path, {}, "json"))
+    def container(self, of):
+        """Its container, in a manifest."""
+        return next(each for each in of["spec"]["containers"] if each["name"] == self.name)
 
-    def container(self, manifest):
-        """Its container."""
-        return next(each for each in manifest["spec"]["containers"] if each["name"] == self.name)
+    def with_probes(self):
+        """The manifest that is there or, where a debugger has taken the probes out of that, kubeadm's own."""
+        return self.first if has_probes(self.container(self.first)) else manifest(self.kept("original"))
 
     def swap(self, image, sha256, debug):
         """Run another image. Returns whether it was another one."""
-        manifest = self.first
-        container = self.container(manifest)
-        if container["image"] == image and self.processes.of(sha256):
+        running = self.container(self.first)
+        if running["image"] == image and self.processes.of(sha256):
             return False
         if not self.uid:
             raise Problem(f"{self.name} has never run on this node")
-        for which in ["previous"] if "uid" in manifest["metadata"] else ["previous", "original"]:
+        for which in ["previous"] if "uid" in self.first["metadata"] else ["previous", "original"]:
             write(self.kept(which), read(self.path))
-        new = {"name": self.name, "image": image, **(eased(container) if debug else {})}
-        patch = {"metadata": {"uid": self.uid}, "spec": {"containers": [new]}}
-        # One for a debugger lacks what another one needs.
-        base = self.path if has_probes(container) else self.kept("original")
+        new = copy.deepcopy(self.with_probes())
+        new["metadata"]["uid"] = self.uid
+        container = self.container(new)
+        container["image"] = image
+        if debug:
+            ease(container)
         try:
-            self.switch(patched(base, patch, "yaml"), lambda is_new, digest: is_new and digest == sha256)
+            # JSON is YAML, and what Python writes.
+            self.switch(json.dumps(new, indent=2) + "\n", lambda is_new, digest: is_new and digest == sha256)
         except Problem as problem:
             # Where kubelet has not even ended the old one, that one does.
             back = functools.partial(self.back, "previous", lambda is_new, digest: is_new or digest != sha256)
-            take_back(problem, back, f"{self.name} is back at {container['image']}")
+            take_back(problem, back, f"{self.name} is back at {running['image']}")
         return True
 
     def back(self, which, is_it=lambda is_new, _: is_new):
         """Run what was there before. Returns whether it was something else."""
         kept = self.kept(which)
-        if not os.path.exists(kept) or "uid" not in self.manifest()["metadata"]:
+        if not os.path.exists(kept) or "uid" not in manifest(self.path)["metadata"]:
             # Never swapped, or kubeadm has written its own since (kubeadm upgrade).
             return False
         self.switch(read(kept), is_it)
@@ -163,8 +115,7 @@ class StaticPod:
         holder = None if UNELECTED in content else self.holder()
         old, logs = self.processes.ids(), set(self.logs())
         started, seen, released = time.time(), set(), False
-        # What is there may have none.
-        probe = probe_url(self.container(json.loads(patched(self.kept("original"), {}, "json"))))
+        probe = probe_url(self.container(self.with_probes()))
         write(self.path, content)
 
         def is_done():
@@ -192,9 +143,10 @@ class StaticPod:
             raise Problem(f"{problem}\n{kubelet_says(self.name, started)}") from None
         # The API server shows the static pod as it was when it was made. kubelet makes it anew when it is gone: at
         # once, or within the ten seconds of its next look. It is not waited for.
-        words = ("--namespace=kube-system", "delete", "pod", self.pod, "--ignore-not-found", "--grace-period=0", "--force")
+        path = f"/api/v1/namespaces/kube-system/pods/{self.pod}"
         # What was swapped may be what answers this.
-        wait(self.timeout, lambda: succeeds(kubectl, *words), "the API server does not answer")
+        is_gone = functools.partial(succeeds, self.api.delete, path, gracePeriodSeconds=0)
+        wait(self.timeout, is_gone, "the API server does not answer")
 
     def uid_of_logs(self):
         """The uid that kubelet has made: it is a part of the path of the log that was written last, if there is one."""
@@ -220,7 +172,7 @@ class StaticPod:
         """Who leads."""
         if self.name not in ELECTED:
             return None
-        return kubectl("--namespace=kube-system", "get", "lease", self.name, "--output=jsonpath={.spec.holderIdentity}")
+        return self.api.get(self.lease)["spec"].get("holderIdentity", "")
 
     def leads_instead_of(self, holder):
         """Tell whether another one leads than before."""
@@ -234,8 +186,7 @@ class StaticPod:
         field = {"path": "/spec/holderIdentity"}
         patch = [{"op": "test", "value": holder, **field}, {"op": "replace", "value": "", **field}]
         # Fails when somebody was faster.
-        words = ("patch", "lease", self.name, "--type=json", f"--patch={json.dumps(patch)}")
-        succeeds(kubectl, "--namespace=kube-system", *words)
+        succeeds(self.api.patch, self.lease, "json", patch)
 
 
 def kill(pids):
@@ -247,10 +198,12 @@ def kill(pids):
             pass
 
 
-def patched(path, patch, output):
-    """A manifest with a patch."""
-    words = ("--local", f"--filename={path}", f"--patch={json.dumps(patch)}", f"--output={output}")
-    return run("kubectl", "patch", *words)
+def manifest(path):
+    """A manifest: kubeadm's as YAML, which Python does not read, or ours as JSON."""
+    text = read(path)
+    if text.startswith("{"):
+        return json.loads(text)
+    return json.loads(run("kubectl", "patch", "--local", f"--filename={path}", "--patch={}", "--output=json"))
 
 
 def has_probes(container):
@@ -258,14 +211,15 @@ def has_probes(container):
     return any(probe in container for probe in PROBES)
 
 
-def eased(container):
-    """What of a container must be another for its process to outlive a breakpoint."""
-    command = container["command"]
-    election = [word for word in command if word.startswith("--leader-elect=")]
-    if election:
+def ease(container):
+    """Change of a container what must be another way for its process to outlive a breakpoint."""
+    is_election = [word.startswith("--leader-elect=") for word in container["command"]]
+    if any(is_election):
         # Who does not answer loses the election, and ends itself.
-        command = [word for word in command if word not in election] + [UNELECTED]
-    return {"command": command, **dict.fromkeys(PROBES)}
+        others = [word for word, is_it in zip(container["command"], is_election) if not is_it]
+        container["command"] = [*others, UNELECTED]
+    for probe in PROBES:
+        container.pop(probe, None)
 
 
 def probe_url(container):
@@ -301,28 +255,19 @@ def write(path, content):
     os.rename(temporary, path)
 
 
-def act(params):
+def act(arguments):
     """Swap. Returns whether it was something else."""
-    pod = StaticPod(params["component"], params["node"], params["timeout"])
-    if params["state"] == "new":
-        return pod.swap(params["image"], params["sha256"], params["debug"])
-    return pod.back(params["state"])
+    pod = StaticPod(arguments["component"], arguments["node"], arguments["timeout"])
+    if arguments["state"] == "new":
+        return pod.swap(arguments["image"], arguments["sha256"], "debugger" in arguments)
+    return pod.back(arguments["state"])
 
 
-def main():
-    """Take what Ansible passes."""
-    argument_spec = {
-        "component": {"type": "str", "required": True},
-        "node": {"type": "str", "required": True},
-        "state": {"type": "str", "choices": ["new", "previous", "original"], "default": "new"},
-        "image": {"type": "str"},
-        "sha256": {"type": "str"},
-        "debug": {"type": "bool", "default": False},
-        "timeout": {"type": "int", "default": 60},
-    }
-    module = AnsibleModule(argument_spec=argument_spec, required_if=[("state", "new", ("image", "sha256"))])
-    answer(module, act)
+def main(arguments):
+    """Swap the static pod of a `component` on `node`, the node's name in the cluster.
 
-
-if __name__ == "__main__":
-    main()
+    By `state`: a `new` one, that is an `image` that the node has, whose program's digest is `sha256`; the `previous` one;
+    or the `original`, which kubeadm has written. It may take `timeout` seconds to be well. With a `debugger` that will
+    stop its process, it has no probes, leads without an election, and is not ended for being slow to answer.
+    """
+    return answer(act, arguments)

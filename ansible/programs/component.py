@@ -1,4 +1,4 @@
-"""What runs of a component on a node, whether it is well, and why not."""
+"""What runs of a component on a node, and what became of it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ import fcntl
 import glob
 import hashlib
 import os
-import ssl
 import subprocess
 import time
-import urllib.error
-import urllib.request
 
 # Between two looks.
 PAUSE = 0.05
@@ -22,7 +19,7 @@ PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
 # Seconds that a command may take.
 PATIENCE = 60
 
-# What the modules keep on a node as long as it runs.
+# What the programs keep on a node as long as it runs.
 RUN = "/run/kubeadm-systemd"
 
 # Lines of a component's log that are told when it fails.
@@ -37,20 +34,19 @@ class Late(Problem):
     """It has taken too long."""
 
 
-def answer(module, act):
-    """Do what a module does, and tell whether that has changed something, or what went wrong: then it is as it was."""
+def answer(act, arguments):
+    """Do what a program does, and tell whether that has changed something, or what went wrong: then it is as it was."""
     try:
         # Another one may take so long, and as long again to take back what is not well.
-        with alone(2 * module.params["timeout"] + PATIENCE):
-            changed = act(module.params)
+        with alone(2 * arguments["timeout"] + PATIENCE):
+            return {"changed": act(arguments)}
     except Problem as problem:
-        module.fail_json(msg=str(problem))
-    module.exit_json(changed=changed)
+        return {"failed": True, "msg": str(problem)}
 
 
 @contextlib.contextmanager
 def alone(seconds):
-    """Let nobody else swap on this node. A module whose connection is cut goes on, until it knows how it ends."""
+    """Let nobody else swap on this node. One whose connection is cut goes on, until it knows how it ends."""
     os.makedirs(RUN, exist_ok=True)
     with open(f"{RUN}/swap.lock", "w", encoding="utf-8") as file:
 
@@ -89,11 +85,6 @@ def run(*words, patience=PATIENCE):
     return done.stdout
 
 
-def kubectl(*words):
-    """Ask the API server as the administrator."""
-    return run("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *words)
-
-
 def sha256(path):
     """Digest of a file's content."""
     digest = hashlib.sha256()
@@ -103,10 +94,10 @@ def sha256(path):
     return digest.hexdigest()
 
 
-def succeeds(command, *words):
+def succeeds(command, *words, **more):
     """Tell whether a command does what it should."""
     try:
-        command(*words)
+        command(*words, **more)
     except Problem:
         return False
     return True
@@ -159,20 +150,6 @@ class Processes:
     def of(self, digest):
         """The ids of those that run this program."""
         return {pid for pid, other in self.all().items() if other == digest}
-
-
-def is_well(url):
-    """Tell whether a health endpoint says so. As kubelet does: whoever signed its certificate."""
-    trusting = ssl.create_default_context()
-    trusting.check_hostname = False
-    trusting.verify_mode = ssl.CERT_NONE
-    # And past any proxy that the node is told of.
-    handlers = urllib.request.HTTPSHandler(context=trusting), urllib.request.ProxyHandler({})
-    try:
-        with urllib.request.build_opener(*handlers).open(url, timeout=2) as answer:
-            return answer.status == 200
-    except (OSError, urllib.error.URLError):
-        return False
 
 
 def wait(seconds, is_done, what):

@@ -1,0 +1,69 @@
+"""Write several small files, and run what needs them, in one task: each task costs a round trip to every node."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+
+
+def is_current(path, content, mode):
+    """Tell whether the file is there with this content and mode."""
+    try:
+        with open(path, "rb") as file:
+            return file.read() == content and os.stat(path).st_mode & 0o7777 == mode
+    except FileNotFoundError:
+        return False
+
+
+def write(path, content, mode):
+    """Write by way of a temporary file beside it: nobody reads half a file."""
+    directory = os.path.dirname(path)
+    os.makedirs(directory, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=".")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, mode)
+        os.rename(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
+
+
+def run(command):
+    """Run a shell command, and return what went wrong, if anything did."""
+    how = {"stdin": subprocess.DEVNULL, "capture_output": True, "encoding": "utf-8", "errors": "replace"}
+    done = subprocess.run(command, shell=True, check=False, **how)
+    if done.returncode == 0:
+        return None
+    said = f"`{command.strip()}` ended with {done.returncode}"
+    return {"failed": True, "msg": said, "stdout": done.stdout, "stderr": done.stderr}
+
+
+def main(arguments):
+    """Write each of `files` (`path`, `content` and, in octal, `mode`) that is not as it should be, whole or not at all.
+
+    `on_change` is a shell command that is run when one was not. When it fails, they are removed again, so that the next
+    run tries again. `run` is one that is run after that, unless there is `creates`: a file that it leaves when it has
+    succeeded.
+    """
+    written = []
+    for file in arguments["files"]:
+        path, content, mode = file["path"], file["content"].encode(), int(file.get("mode", "0644"), 8)
+        try:
+            if is_current(path, content, mode):
+                continue
+            write(path, content, mode)
+        except OSError as error:
+            return {"failed": True, "msg": f"cannot write {path}: {error.strerror}"}
+        written.append(path)
+    on_change = arguments.get("on_change")
+    problem = run(on_change) if written and on_change else None
+    if problem:
+        for path in written:
+            os.unlink(path)
+        return problem
+    runs = "run" in arguments and not os.path.exists(arguments["creates"])
+    problem = run(arguments["run"]) if runs else None
+    return problem or {"changed": bool(written) or runs, "written": written}

@@ -1,0 +1,256 @@
+//! An Ansible that has started, and what becomes of it.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::stat::{Mode, umask};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::{Pid, mkfifo};
+use nodectl::command::{self, CommandError};
+use nodectl::files::{self, FileError};
+use nodectl::name::Name;
+use nodectl::state::StateDirs;
+use serde_json::{Map, Value, json};
+
+use super::connections::Connections;
+use super::{Ansible, AnsibleError, Play};
+use crate::cluster::ClusterFiles;
+use crate::events::{Reader, Summary};
+
+/// How often to look whether Ansible has ended.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How long Ansible may take to end its workers.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An Ansible that runs. It ends when this is dropped.
+pub struct Begun {
+    child: Child,
+    shown: String,
+    log: PathBuf,
+    events: Reader,
+    /// Where a playbook waits for its input.
+    input: PathBuf,
+    /// Where that is kept, for who runs the playbook by hand.
+    kept: PathBuf,
+    _connections: Connections,
+}
+
+impl Begun {
+    pub(super) fn new(
+        with: &Ansible,
+        play: &Play<'_>,
+        dirs: &StateDirs,
+        cluster: &ClusterFiles,
+    ) -> Result<Self, AnsibleError> {
+        let file = |kind| cluster.log_dir().join(format!("{}.{kind}", play.playbook));
+        let (log_path, variables, kept) = (file("log"), file("vars.json"), file("input.json"));
+        let log = open(&log_path)?;
+        files::write(&variables, Value::Object(play.variables.clone()).to_string(), 0o600)?;
+        let connections = Connections::new(dirs)?;
+        // Of this run alone: another one may write its own until the cluster is ours.
+        let events = connections.dir.join("events");
+        open(&events)?;
+        // A pipe with a name, as a file is what Ansible takes.
+        let input = connections.dir.join("input");
+        mkfifo(&input, Mode::S_IRUSR | Mode::S_IWUSR)
+            .map_err(io::Error::from)
+            .map_err(FileError::of("make", &input))?;
+
+        let command = |input: &Path| {
+            let mut ansible = Command::new(&with.program);
+            ansible.arg("--inventory").arg(cluster.inventory());
+            // As JSON: of KEY=VALUE, Ansible would take a blank for the value's end.
+            let places = json!({ "kubeadm_systemd_dir": cluster.dir(), "kubeadm_systemd_input": input });
+            ansible.arg("--extra-vars").arg(places.to_string());
+            // In a file: an argument is shown to all users of this host, and ends at 128 KiB (execve(2)).
+            let mut file = OsString::from("@");
+            file.push(&variables);
+            ansible.arg("--extra-vars").arg(file);
+            if !play.nodes.is_empty() {
+                let names: Vec<_> = play.nodes.iter().map(Name::as_str).collect();
+                ansible.arg("--limit").arg(names.join(","));
+            }
+            ansible.arg(with.dir.join(format!("{}.yml", play.playbook)));
+            ansible
+        };
+        let config = with.dir.join("ansible.cfg");
+        let shown = format!("ANSIBLE_CONFIG={} {}", config.display(), command::shown(&command(&kept)));
+        let mut ansible = command(&input);
+        ansible.env("ANSIBLE_CONFIG", config);
+        ansible.env("ANSIBLE_SSH_CONTROL_PATH_DIR", &connections.dir);
+        ansible.env("KUBEADM_SYSTEMD_EVENTS", &events);
+        // The playbooks' directory is a package's: nothing compiled may be left there.
+        ansible.env("PYTHONDONTWRITEBYTECODE", "1");
+        ansible.stdin(Stdio::null()).stderr(log.try_clone().map_err(FileError::of("write", &log_path))?).stdout(log);
+        // A group of its own: Ctrl-C is for us, who end Ansible (`end`).
+        ansible.process_group(0);
+        // What Ansible fetches are secrets. Killed with SIGKILL, we end nothing: then the kernel asks Ansible to end,
+        // as we would. It does so when this thread ends, which waits for Ansible.
+        // SAFETY: umask and prctl are system calls that touch no memory of ours: async-signal-safe (signal-safety(7)).
+        unsafe {
+            ansible.pre_exec(|| {
+                umask(Mode::from_bits_truncate(0o077));
+                Ok(set_pdeathsig(Signal::SIGTERM)?)
+            });
+        }
+        let child = ansible.spawn().map_err(|source| CommandError::Spawn { command: shown.clone(), source })?;
+        let events = Reader::open(&events)?;
+        Ok(Begun { child, shown, log: log_path, events, input, kept, _connections: connections })
+    }
+
+    /// Wait until the playbook is through, which gets this input if it waits for one. Until now another run may have
+    /// written to the cluster; from here on the cluster is ours.
+    ///
+    /// # Errors
+    /// When a task fails, the deadline passes or we are interrupted.
+    pub fn run(
+        mut self,
+        input: Option<&Map<String, Value>>,
+        deadline: Duration,
+        interrupted: &Arc<AtomicBool>,
+    ) -> Result<Summary, AnsibleError> {
+        if self.status()?.is_none() {
+            open(&self.log)?.set_len(0).map_err(FileError::of("write", &self.log))?;
+        }
+        let mut input = input.map(|input| Value::Object(input.clone()).to_string());
+        if let Some(input) = &input {
+            files::write(&self.kept, input, 0o600)?;
+        }
+
+        let started = Instant::now();
+        let mut summary = Summary::default();
+        let mut print = |events: Vec<_>| {
+            for line in events.into_iter().filter_map(|event| summary.add(event)) {
+                let _ = writeln!(std::io::stderr(), "{line}");
+            }
+        };
+        let log = self.log.clone();
+        let is_success = loop {
+            if let Some(text) = &input
+                && self.tell(text).map_err(FileError::of("write", &self.input))?
+            {
+                input = None;
+            }
+            print(self.events.read());
+            match self.status()? {
+                Some(is_success) => break is_success,
+                None if interrupted.load(Ordering::Relaxed) => return Err(AnsibleError::Interrupted { log }),
+                None if started.elapsed() > deadline => {
+                    let (seconds, command) = (deadline.as_secs(), self.shown.clone());
+                    return Err(AnsibleError::Deadline { seconds, log, command });
+                }
+                None => thread::sleep(LOOK),
+            }
+        };
+        print(self.events.read());
+        if is_success {
+            return Ok(summary);
+        }
+        Err(AnsibleError::Failed { failures: summary.failures, log, command: self.shown.clone() })
+    }
+
+    /// Whether it has succeeded, if it has ended.
+    fn status(&mut self) -> Result<Option<bool>, AnsibleError> {
+        let ended = self.child.try_wait().map_err(FileError::of("wait for Ansible, whose log is", &self.log))?;
+        Ok(ended.map(|status| status.success()))
+    }
+
+    /// Give it its input, if it waits for that.
+    fn tell(&self, input: &str) -> io::Result<bool> {
+        let opened = fs::OpenOptions::new().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&self.input);
+        let mut pipe = match opened {
+            // Nobody reads yet (fifo(7)).
+            Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => return Ok(false),
+            opened => opened?,
+        };
+        // A pipe takes 64 KiB at once; it reads on.
+        fcntl(&pipe, FcntlArg::F_SETFL(OFlag::empty()))?;
+        pipe.write_all(input.as_bytes())?;
+        Ok(true)
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            end(&mut self.child, PATIENCE);
+        }
+    }
+}
+
+/// End Ansible, which has a group of its own, and what it has started.
+fn end(ansible: &mut Child, patience: Duration) {
+    let pid = Pid::from_raw(ansible.id().cast_signed());
+    // A worker has a session of its own (setsid(2), ansible-core 2.19), which a signal for the group does not reach.
+    // Asked by SIGTERM, Ansible ends its workers, and each of them what it runs.
+    let _ = kill(pid, Signal::SIGTERM);
+    let asked = Instant::now();
+    // Left unreaped: so the group's id is nobody else's.
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    while asked.elapsed() < patience && waitid(Id::Pid(pid), flags) == Ok(WaitStatus::StillAlive) {
+        thread::sleep(LOOK);
+    }
+    // One that does not listen; and the workers of an older Ansible, which SIGTERM ends without them.
+    let _ = killpg(pid, Signal::SIGKILL);
+    let _ = ansible.wait();
+}
+
+/// A file to append to, and its directory.
+fn open(path: &Path) -> Result<File, FileError> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(dir).map_err(FileError::of("create", dir))?;
+    let mut options = fs::OpenOptions::new();
+    options.append(true).create(true).mode(0o600).open(path).map_err(FileError::of("open", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+
+    use super::*;
+
+    /// End a shell that runs `script`, once it has printed the id of a process; whether that has ended, too.
+    fn ends(script: &str, patience: Duration) -> bool {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).process_group(0).stdout(Stdio::piped());
+        let mut shell = shell.spawn().expect("it runs");
+        let mut line = String::new();
+        BufReader::new(shell.stdout.take().expect("piped")).read_line(&mut line).expect("readable");
+        end(&mut shell, patience);
+        let stat = PathBuf::from(format!("/proc/{}/stat", line.trim()));
+        let asked = Instant::now();
+        // One that nobody has waited for yet does not count.
+        let runs = || fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+        while runs() && asked.elapsed() < Duration::from_secs(20) {
+            thread::sleep(LOOK);
+        }
+        !runs()
+    }
+
+    #[test]
+    fn a_worker_with_a_session_of_its_own_is_ended_by_ansible() {
+        let script = "setsid sleep 1000 & trap 'kill $!; exit' TERM; echo $!; wait";
+        assert!(ends(script, Duration::from_secs(20)));
+    }
+
+    #[test]
+    fn what_does_not_listen_is_killed_with_its_group() {
+        assert!(ends("trap '' TERM; sleep 1000 & echo $!; wait", Duration::from_millis(100)));
+        // It ends at once, and leaves its child.
+        assert!(ends("sleep 1000 & echo $!; wait", Duration::from_secs(20)));
+    }
+}
