@@ -163,7 +163,7 @@ def show(unit, *what):
 
 def log(unit, since):
     """The end of what a unit has said since a time."""
-    return last_lines(run("journalctl", f"--unit={unit}", f"--since=@{since:.0f}", "--output=cat"))
+    return last_lines(run("journalctl", f"--unit={unit}", f"--since=@{since:.3f}", "--output=cat"))
 
 
 def act(arguments):

@@ -234,7 +234,7 @@ def probe_url(container):
 
 def kubelet_says(name, since):
     """What kubelet says of a container that it could not start."""
-    journal = run("journalctl", "--unit=kubelet.service", f"--since=@{since:.0f}", "--output=cat")
+    journal = run("journalctl", "--unit=kubelet.service", f"--since=@{since:.3f}", "--output=cat")
     lines = last_lines("\n".join(line for line in journal.splitlines() if name in line and "rr=" in line))
     return f"kubelet's log:\n{lines}"
 
