@@ -55,7 +55,7 @@ fn every_node_is_ready_and_every_system_pod_runs(cluster: &Cluster, record: &ser
         assert_eq!(ready["status"], "True", "{}", node["metadata"]["name"]);
     }
     // CoreDNS runs twice; `up` waits until it is available, which one of the two is enough for.
-    cluster.kubectl(&["-n", "kube-system", "wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s"]);
+    cluster.wait_for_pods();
     let pods = cluster.kubectl_json(&["-n", "kube-system", "get", "pods"]);
     let pods = pods["items"].as_array().expect("pods");
     // etcd, three of the control plane, two of CoreDNS, a kube-proxy on each node.

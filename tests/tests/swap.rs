@@ -141,7 +141,7 @@ fn running(cluster: &Cluster, node: &str, name: &str) -> String {
 
 fn all_are_ready(cluster: &Cluster) {
     cluster.kubectl(&["wait", "--for=condition=Ready", "node", "--all", "--timeout=60s"]);
-    cluster.kubectl(&["-n", "kube-system", "wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s"]);
+    cluster.wait_for_pods();
 }
 
 fn a_pod_is_scheduled(cluster: &Cluster, name: &str) {
