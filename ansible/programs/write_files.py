@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import tempfile
+
+
+def text(content):
+    """What Ansible was given as a text: of an empty one it makes None, and of JSON, before 2.19, what that says."""
+    if content is None:
+        return ""
+    return content if isinstance(content, str) else json.dumps(content)
 
 
 def is_current(path, content, mode):
@@ -50,7 +58,7 @@ def main(arguments):
     """
     written = []
     for file in arguments["files"]:
-        path, content, mode = file["path"], file["content"].encode(), int(file.get("mode", "0644"), 8)
+        path, content, mode = file["path"], text(file["content"]).encode(), int(file.get("mode", "0644"), 8)
         try:
             if is_current(path, content, mode):
                 continue

@@ -44,6 +44,19 @@ fn the_main_job() {
     host.wait_unchanged();
 }
 
+/// Ansible makes nothing, not an empty text, of a template that says nothing.
+#[test]
+fn a_cluster_of_one_node_has_no_routes_and_runs_the_workloads() {
+    let cluster = Cluster::new("one");
+    let host = HostState::capture(&[]);
+    cluster.up(1);
+    // CoreDNS' among them, which no control plane beside workers runs.
+    cluster.wait_for_pods();
+    assert_eq!(cluster.on_node("node1", "cat /etc/kubeadm-systemd/pod-routes").trim(), "");
+    succeed(&mut cluster.wrapper(&["down"]));
+    host.wait_unchanged();
+}
+
 fn every_node_is_ready_and_every_system_pod_runs(cluster: &Cluster, record: &serde_json::Value) {
     let nodes = cluster.kubectl_json(&["get", "nodes"]);
     let nodes = nodes["items"].as_array().expect("nodes");
