@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 use crate::bin;
-use crate::fixture::{succeed, wait_for};
+use crate::fixture::succeed;
 
 /// A cluster in the machine's own state directory.
 pub struct Cluster {
@@ -95,22 +95,6 @@ impl Cluster {
     /// When it fails.
     pub fn kubectl_json(&self, words: &[&str]) -> Value {
         serde_json::from_str(&self.kubectl(&[words, &["-o", "json"]].concat())).expect("JSON")
-    }
-
-    /// Wait until every pod of Kubernetes' own is Ready. (`kubectl wait` fails when one that ends is gone.)
-    ///
-    /// # Panics
-    /// When that takes too long.
-    pub fn wait_for_pods(&self) {
-        let is_ready = |pod: &Value| {
-            let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-            let mut ready = conditions.filter(|each| each["type"] == "Ready" && each["status"] == "True");
-            ready.next().is_some() && pod["metadata"]["deletionTimestamp"].is_null()
-        };
-        wait_for("all pods to be ready, and others gone", || {
-            let pods = self.kubectl_json(&["-n", "kube-system", "get", "pods"]);
-            pods["items"].as_array().expect("a list").iter().all(is_ready)
-        });
     }
 
     /// What a script prints on a node.

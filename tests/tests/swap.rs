@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tests::HostState;
 use tests::cluster::{Cluster, refused};
-use tests::fixture::succeed;
+use tests::fixture::{succeed, wait_for};
 
 const NODES: [&str; 2] = ["node1", "node2"];
 
@@ -141,7 +141,12 @@ fn running(cluster: &Cluster, node: &str, name: &str) -> String {
 
 fn all_are_ready(cluster: &Cluster) {
     cluster.kubectl(&["wait", "--for=condition=Ready", "node", "--all", "--timeout=60s"]);
-    cluster.wait_for_pods();
+    // `kubectl wait` fails when one of those that it waits for ends: CoreDNS' old ones do after a swap.
+    wait_for("old pods to be gone", || {
+        let pods = cluster.kubectl_json(&["-n", "kube-system", "get", "pods"]);
+        pods["items"].as_array().expect("a list").iter().all(|pod| pod["metadata"]["deletionTimestamp"].is_null())
+    });
+    cluster.kubectl(&["-n", "kube-system", "wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s"]);
 }
 
 fn a_pod_is_scheduled(cluster: &Cluster, name: &str) {
