@@ -23,7 +23,13 @@ options:
 """
 
 # What only computes on this host, or has steps of its own, is no step.
-QUIET = {"ansible.builtin.set_fact", "ansible.builtin.set_stats", "ansible.builtin.assert", "ansible.builtin.include_tasks", "ansible.builtin.include_vars"}
+QUIET = {
+    "ansible.builtin.set_fact",
+    "ansible.builtin.set_stats",
+    "ansible.builtin.assert",
+    "ansible.builtin.include_tasks",
+    "ansible.builtin.include_vars",
+}
 
 
 class CallbackModule(CallbackBase):

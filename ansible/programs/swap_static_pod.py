@@ -8,9 +8,9 @@ import glob
 import json
 import os
 import signal
-import tempfile
 import time
 
+import write_files
 from component import (
     PROBES,
     Problem,
@@ -68,6 +68,7 @@ class StaticPod:
         """Its container, in a manifest."""
         return next(each for each in of["spec"]["containers"] if each["name"] == self.name)
 
+    @functools.cached_property
     def with_probes(self):
         """The manifest that is there or, where a debugger has taken the probes out of that, kubeadm's own."""
         return self.first if has_probes(self.container(self.first)) else manifest(self.kept("original"))
@@ -81,7 +82,7 @@ class StaticPod:
             raise Problem(f"{self.name} has never run on this node")
         for which in ["previous"] if "uid" in self.first["metadata"] else ["previous", "original"]:
             write(self.kept(which), read(self.path))
-        new = copy.deepcopy(self.with_probes())
+        new = copy.deepcopy(self.with_probes)
         new["metadata"]["uid"] = self.uid
         container = self.container(new)
         container["image"] = image
@@ -115,7 +116,7 @@ class StaticPod:
         holder = None if UNELECTED in content else self.holder()
         old, logs = self.processes.ids(), set(self.logs())
         started, seen, released = time.time(), set(), False
-        probe = probe_url(self.container(self.with_probes()))
+        probe = probe_url(self.container(self.with_probes))
         write(self.path, content)
 
         def is_done():
@@ -246,13 +247,9 @@ def read(path):
 
 
 def write(path, content):
-    """Write a file at once. kubelet passes over names that begin with a dot."""
-    directory = os.path.dirname(path)
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=".")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(content)
-    os.rename(temporary, path)
+    """Write a file at once, for root alone. kubelet passes over names that begin with a dot."""
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    write_files.write(path, content.encode(), 0o600)
 
 
 def act(arguments):

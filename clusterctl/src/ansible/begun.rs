@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cnispawn::process::Process;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::stat::{Mode, umask};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, mkfifo};
 use nodectl::command::{self, CommandError};
 use nodectl::files::{self, FileError};
@@ -195,15 +195,12 @@ impl Drop for Begun {
 /// End Ansible, which has a group of its own, and what it has started.
 fn end(ansible: &mut Child, patience: Duration) {
     let pid = Pid::from_raw(ansible.id().cast_signed());
+    let process = Process::of(pid.as_raw());
     // A worker has a session of its own (setsid(2), ansible-core 2.19), which a signal for the group does not reach.
     // Asked by SIGTERM, Ansible ends its workers, and each of them what it runs.
     let _ = kill(pid, Signal::SIGTERM);
-    let asked = Instant::now();
     // Left unreaped: so the group's id is nobody else's.
-    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    while asked.elapsed() < patience && waitid(Id::Pid(pid), flags) == Ok(WaitStatus::StillAlive) {
-        thread::sleep(LOOK);
-    }
+    let _ = process.map(|process| process.wait_ended(patience));
     // One that does not listen; and the workers of an older Ansible, which SIGTERM ends without them.
     let _ = killpg(pid, Signal::SIGKILL);
     let _ = ansible.wait();
@@ -230,15 +227,10 @@ mod tests {
         let mut shell = shell.spawn().expect("it runs");
         let mut line = String::new();
         BufReader::new(shell.stdout.take().expect("piped")).read_line(&mut line).expect("readable");
+        let process = Process::of(line.trim().parse().expect("an id")).expect("it runs");
         end(&mut shell, patience);
-        let stat = PathBuf::from(format!("/proc/{}/stat", line.trim()));
-        let asked = Instant::now();
         // One that nobody has waited for yet does not count.
-        let runs = || fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
-        while runs() && asked.elapsed() < Duration::from_secs(20) {
-            thread::sleep(LOOK);
-        }
-        !runs()
+        process.wait_ended(Duration::from_secs(20))
     }
 
     #[test]
