@@ -34,6 +34,9 @@ pub const OUTSIDE_SAYS: &str = "outside";
 /// How long a machine may take to boot, without hardware's help and with other work on the processors.
 const BOOT: Duration = Duration::from_secs(600);
 
+/// How often its kernel may panic before it is up.
+const PANICS: u32 = 3;
+
 /// A machine that runs until this is dropped.
 pub struct Vm {
     /// Its disks, its console's log and the sockets of QEMU.
@@ -95,18 +98,26 @@ impl Vm {
         self.wait_up();
     }
 
-    /// Have it sleep (suspend to memory), and wake it up when it does.
+    /// Have it sleep (suspend to memory), and wake it up when it does. False when its kernel has panicked over that: then
+    /// it has been booted again.
     ///
     /// # Errors
-    /// When it does not go to sleep, or cannot be logged in to afterwards.
-    pub fn sleep_and_wake(&mut self) -> Result<String, Failure> {
+    /// When it does not go to sleep.
+    ///
+    /// # Panics
+    /// When it cannot be logged in to afterwards.
+    pub fn sleep_and_wake(&mut self) -> Result<bool, Failure> {
         let mut monitor = Monitor::connect(&self.path("monitor.sock"));
         // Later, when the connection is closed that gives the order: it would not end while the machine sleeps.
         self.ssh.run("systemd-run --quiet --on-active=5 systemctl suspend", Duration::from_secs(60))?;
         let slept = monitor.wait_for_status("suspended", Duration::from_secs(120));
         monitor.execute("system_wakeup");
-        self.wait_up();
-        if slept { Ok("slept, and woken".into()) } else { Err(Failure::of("systemctl suspend", "it does not sleep")) }
+        if let Err(console) = self.come_up() {
+            self.boot_after_panic(&console);
+            self.wait_up();
+            return Ok(false);
+        }
+        if slept { Ok(true) } else { Err(Failure::of("systemctl suspend", "it does not sleep")) }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -118,7 +129,7 @@ impl Vm {
         let log = String::from_utf8_lossy(&log).into_owned();
         log.lines()
             .rev()
-            .take(20)
+            .take(60)
             .collect::<Vec<_>>()
             .into_iter()
             .rev()
@@ -126,21 +137,35 @@ impl Vm {
     }
 
     fn wait_up(&mut self) {
+        let mut panics = PANICS;
+        while let Err(console) = self.come_up() {
+            assert!(panics > 0, "the machine's kernel panics again and again: {console}");
+            panics -= 1;
+            self.boot_after_panic(&console);
+        }
+    }
+
+    /// Wait until it can be logged in to; what its console says, if QEMU ends before.
+    fn come_up(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + BOOT;
-        // QEMU's translation, with more than one processor, now and then executes the breakpoint by which Linux changes
-        // its own code (text_poke(), for static keys) after it was taken away: "Oops: int3", most often at boot.
-        let mut panics = if self.accelerator == Accelerator::Tcg { 3 } else { 0 };
         while self.ssh.run("true", Duration::from_secs(20)).is_err() {
-            if let Some(ended) = self.qemu.try_wait().expect("QEMU is a child") {
-                let console = self.console();
-                assert!(panics > 0 && console.contains("Kernel panic"), "QEMU ended with {ended:?}: {console}");
-                panics -= 1;
-                eprintln!("the machine's kernel has panicked; it is booted again:\n{console}");
-                self.qemu = power_on(self.dir.path(), &self.disk, self.accelerator, &self.ssh);
+            if self.qemu.try_wait().expect("QEMU is a child").is_some() {
+                return Err(self.console());
             }
             assert!(Instant::now() < deadline, "the machine is not up after {BOOT:?}: {}", self.console());
             thread::sleep(Duration::from_secs(1));
         }
+        Ok(())
+    }
+
+    /// QEMU's translation, with more than one processor, now and then executes the breakpoint by which Linux changes its
+    /// own code (`text_poke()`, for static keys) after it was taken away: "Oops: int3", most often at boot. Where that
+    /// ends a kernel, it is no fault of what is tested.
+    fn boot_after_panic(&mut self, console: &str) {
+        let is_known = self.accelerator == Accelerator::Tcg && console.contains("Kernel panic");
+        assert!(is_known, "QEMU has ended: {console}");
+        eprintln!("the machine's kernel has panicked; it is booted again:\n{console}");
+        self.qemu = power_on(self.dir.path(), &self.disk, self.accelerator, &self.ssh);
     }
 }
 

@@ -18,12 +18,11 @@ pub(super) fn command(dir: &Path, disk: &Disk, accelerator: Accelerator, port: u
     // The disk has no boot loader.
     add("-kernel", disk.kernel().into());
     add("-initrd", disk.initrd().into());
-    // Page table isolation throws away QEMU's translations at each system call. Linux 6.1 takes the CPUs' time stamp
-    // counters, which are the host's, for unsynchronized, and asks QEMU's HPET instead: at each look at a clock, of which
-    // Go has many, all else of the machine waits. A kernel that panics ends QEMU; without no_console_suspend, one that
-    // does so while it falls asleep or wakes would not be heard.
-    let options = "quiet mitigations=off tsc=reliable panic=-1 no_console_suspend";
-    add("-append", format!("root=/dev/vda rw console=ttyS0 {options}").into());
+    // Page table isolation throws away QEMU's translations at each system call. A kernel that panics ends QEMU, and one
+    // that goes on after an oops would most often hang; without no_console_suspend, one that does so while it falls asleep
+    // or wakes would not be heard.
+    let options = "quiet mitigations=off oops=panic panic=-1 no_console_suspend";
+    add("-append", format!("root=/dev/vda rw console=ttyS0 {options} {}", disk.kernel_options).into());
     for name in ["root.raw", "state.raw"] {
         // The machine dies in tests, this host does not: nothing has to reach its disk.
         let path = with_file("file=", dir, name);

@@ -59,6 +59,8 @@ pub struct System {
     pub suite: &'static str,
     /// Beside those that every machine has.
     pub packages: &'static [&'static str],
+    /// Words of the kernel's command line, beside those that every machine's has.
+    pub kernel_options: &'static str,
 }
 
 /// A system on a disk, from which machines are copied.
@@ -66,6 +68,8 @@ pub struct System {
 pub struct Disk {
     /// Holds the file system, the kernel and its initramfs.
     dir: PathBuf,
+    /// Words of the kernel's command line.
+    pub kernel_options: &'static str,
 }
 
 impl Disk {
@@ -91,22 +95,22 @@ impl System {
     /// # Panics
     /// When mmdebstrap or mke2fs fails.
     pub fn disk(&self, cache: &Path, public_key: &Path) -> Disk {
-        let dir = cache.join(self.suite);
+        let disk = Disk { dir: cache.join(self.suite), kernel_options: self.kernel_options };
+        let dir = &disk.dir;
         let arguments = self.arguments();
         let script = fs::read_to_string(CUSTOMIZE).expect("readable");
         let key = fs::read_to_string(public_key).expect("readable");
         let wanted = format!("{}\n{script}\n{key}", arguments.join("\n"));
         let made = dir.join("made-of");
         if fs::read_to_string(&made).is_ok_and(|made| made == wanted) {
-            return Disk { dir };
+            return disk;
         }
-        let _ = fs::remove_dir_all(&dir);
+        let _ = fs::remove_dir_all(dir);
         let tree = dir.join("tree");
-        fs::create_dir_all(&dir).expect("created");
+        fs::create_dir_all(dir).expect("created");
         let mut mmdebstrap = Command::new("mmdebstrap");
         mmdebstrap.args(arguments).arg(self.suite).arg(&tree).env("PUBLIC_KEY", public_key);
         succeed(&mut mmdebstrap);
-        let disk = Disk { dir };
         for (prefix, to) in [("vmlinuz-", disk.kernel()), ("initrd.img-", disk.initrd())] {
             fs::copy(find(&tree.join("boot"), prefix), to).expect("copied");
         }
