@@ -71,10 +71,12 @@ impl Component {
         }
     }
 
-    /// One of its programs alone.
-    pub fn only(mut self, name: &'static str) -> Self {
-        self.programs.retain(|(program, _)| *program == name);
-        self.name = name;
+    /// Some of its programs alone; one gives it its own name.
+    pub fn only(mut self, names: &[&'static str]) -> Self {
+        self.programs.retain(|(program, _)| names.contains(program));
+        if let [name] = names {
+            self.name = name;
+        }
         self
     }
 
@@ -233,7 +235,7 @@ mod tests {
 
     #[test]
     fn one_program_is_a_build_of_its_own() {
-        let one = kubernetes("v1.37.2").only("kubelet");
+        let one = kubernetes("v1.37.2").only(&["kubelet"]);
         assert_eq!(one.programs, [("kubelet", "k8s.io/kubernetes/cmd/kubelet".to_owned())]);
         assert_ne!(one.key("go"), kubernetes("v1.37.2").key("go"));
     }

@@ -224,7 +224,7 @@ fn from_go(
 ) -> Result<(Option<String>, Programs), ComponentError> {
     let go = Toolchain::find()?;
     if let Some(name) = one.filter(|_| !go.has(cx, &module)) {
-        module = module.only(name);
+        module = module.only(&[name]);
     }
     let (dir, key) = go.build(cx, &module)?;
     let mut programs = Programs::new();

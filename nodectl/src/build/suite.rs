@@ -168,7 +168,8 @@ fn obtain(cx: &Context, args: &SuiteArgs, source: &Source) -> Result<Built, Suit
                 Some(module) => Toolchain::find()?.source(cx, KUBERNETES, module.as_str())?,
                 None => checkout.path().to_owned(),
             };
-            let (version, programs) = checkout.build_suite(cx, |version| Component::suite(version, &tree))?;
+            let version = checkout.version()?;
+            let programs = checkout.compile(cx, &Component::suite(&version, &tree))?;
             Ok(Built { version: version.to_string(), programs, tree: Some(tree) })
         }
     }
