@@ -20,6 +20,7 @@ pub mod cache;
 pub mod checkout;
 pub mod child;
 pub mod component;
+pub mod compress;
 pub mod containerd;
 pub mod context;
 pub mod digest;

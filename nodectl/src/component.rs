@@ -100,6 +100,9 @@ pub struct ComponentRecord {
     /// The program.
     #[serde(deserialize_with = "untrusted::ssh_file")]
     pub program: PathBuf,
+    /// The same, compressed by zstd, if nodes run it as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "untrusted::optional_file")]
+    pub compressed: Option<PathBuf>,
     /// SHA-256 of its content, by which the process that runs is known to be it.
     #[serde(deserialize_with = "untrusted::word")]
     pub sha256: String,

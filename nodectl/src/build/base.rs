@@ -20,7 +20,7 @@ const SPACE: u64 = 1024;
 const SUITE: &str = "trixie";
 
 /// Beside Debian's essential packages.
-const PACKAGES: [&str; 23] = [
+const PACKAGES: [&str; 24] = [
     // The machine.
     "systemd-sysv",
     "dbus",
@@ -43,6 +43,8 @@ const PACKAGES: [&str; 23] = [
     "ca-certificates",
     // /etc/protocols and /etc/services.
     "netbase",
+    // What clusterctl sends is compressed.
+    "zstd",
     // For a look around.
     "curl",
     "iputils-ping",

@@ -18,7 +18,7 @@ const LAST: &str = "last";
 const LASTS: usize = 3;
 
 /// Directories of the cache, and how deep below them the things are that go or stay.
-const KINDS: [(&str, u32); 4] = [("base", 1), ("bin", 2), ("checkout", 1), ("oci", 1)];
+const KINDS: [(&str, u32); 5] = [("base", 1), ("bin", 2), ("checkout", 1), ("oci", 1), ("zstd", 1)];
 
 /// Put down in `generation`, beside what was made, what of the cache it was made from.
 ///

@@ -4,9 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, Write};
-use std::num::NonZero;
 use std::path::Path;
-use std::thread;
 
 use oci_spec::OciSpecError;
 use oci_spec::image::{
@@ -15,13 +13,10 @@ use oci_spec::image::{
 };
 use sha2::{Digest, Sha256};
 
+use super::compress;
 use super::digest::hex;
 use super::layer::{self, Layer};
 use crate::files::FileError;
-
-/// Of zstd. What a program loses by its fastest one is sent through SSH and written to a node's disk in less time than
-/// the third, the usual one, takes.
-const LEVEL: i32 = 1;
 
 /// An image to write.
 #[derive(Clone, Debug, Default)]
@@ -88,11 +83,7 @@ struct Compressed {
 /// Write a layer to a file, which is returned.
 fn compress(layer: &Layer, file: File, path: &Path) -> Result<(Compressed, File), OciError> {
     let failed = || FileError::of("compress a layer of", path);
-    let mut encoder = zstd::Encoder::new(Digested::of(file), LEVEL).map_err(failed())?;
-    let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    // With one thread or many, the result is the same; without any, it is another one.
-    encoder.multithread(u32::try_from(processors).unwrap_or(1)).map_err(failed())?;
-    let mut content = Digested::of(encoder);
+    let mut content = Digested::of(compress::encoder(Digested::of(file)).map_err(failed())?);
     layer::write(layer, &mut content)?;
     let (content, encoder) = content.end();
     let (blob, file) = encoder.finish().map_err(failed())?.end();

@@ -13,6 +13,7 @@ use super::base::{self, BaseError};
 use super::cache;
 use super::checkout::{Checkout, CheckoutError};
 use super::component::{self as modules, Flavor};
+use super::compress;
 use super::digest;
 use super::go::{GoError, Toolchain};
 use super::kept;
@@ -24,7 +25,7 @@ use super::tools::{self, ToolsError};
 use super::wanted::Reference;
 use super::{Context, Programs};
 use crate::command;
-use crate::component::{Component, ComponentRecord};
+use crate::component::{Component, ComponentRecord, Kind};
 use crate::files::FileError;
 use crate::record::{self, RecordError};
 use crate::state::StateDirs;
@@ -151,12 +152,17 @@ pub fn run(args: &ComponentArgs, dirs: &StateDirs, output: impl Write) -> Result
         }
         None => None,
     };
+    let compressed = match component.kind() {
+        Kind::Program => Some(compress::program(&cx, program, &sha256)?),
+        Kind::StaticPod | Kind::Workload => None,
+    };
     let kind = if args.debug { "debug" } else { "component" };
     cache::remember_last(&cx, &format!("{kind}-{}", component.name()))?;
     let record = ComponentRecord {
         component,
         version,
         program: program.clone(),
+        compressed,
         sha256,
         image: archive.as_ref().map(|archive| archive.reference.clone()),
         archive: archive.map(|archive| archive.path),
