@@ -81,6 +81,15 @@ impl Cluster {
         serde_json::from_str(output.lines().last().expect("a record")).expect("JSON")
     }
 
+    /// Wait until each pod of the system is ready. Fails when one of them ends meanwhile, as kubectl does.
+    ///
+    /// # Panics
+    /// When one is not ready after so many seconds.
+    pub fn wait_for_system_pods(&self, seconds: u32) {
+        let timeout = format!("--timeout={seconds}s");
+        self.kubectl(&["-n", "kube-system", "wait", "--for=condition=Ready", "pod", "--all", &timeout]);
+    }
+
     /// What its kubectl prints.
     ///
     /// # Panics

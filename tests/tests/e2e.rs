@@ -51,7 +51,7 @@ fn a_cluster_of_one_node_has_no_routes_and_runs_the_workloads() {
     let host = HostState::capture(&[]);
     cluster.up(1);
     // CoreDNS' among them, which no control plane beside workers runs.
-    cluster.kubectl(&["-n", "kube-system", "wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s"]);
+    cluster.wait_for_system_pods(120);
     assert_eq!(cluster.on_node("node1", "cat /etc/kubeadm-systemd/pod-routes").trim(), "");
     succeed(&mut cluster.wrapper(&["down"]));
     host.wait_unchanged();
@@ -68,7 +68,7 @@ fn every_node_is_ready_and_every_system_pod_runs(cluster: &Cluster, record: &ser
         assert_eq!(ready["status"], "True", "{}", node["metadata"]["name"]);
     }
     // CoreDNS runs twice; `up` waits until it is available, which one of the two is enough for.
-    cluster.kubectl(&["-n", "kube-system", "wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s"]);
+    cluster.wait_for_system_pods(120);
     let pods = cluster.kubectl_json(&["-n", "kube-system", "get", "pods"]);
     let pods = pods["items"].as_array().expect("pods");
     // etcd, three of the control plane, two of CoreDNS, a kube-proxy on each node.

@@ -146,7 +146,7 @@ fn all_are_ready(cluster: &Cluster) {
         let pods = cluster.kubectl_json(&["-n", "kube-system", "get", "pods"]);
         pods["items"].as_array().expect("a list").iter().all(|pod| pod["metadata"]["deletionTimestamp"].is_null())
     });
-    cluster.kubectl(&["-n", "kube-system", "wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s"]);
+    cluster.wait_for_system_pods(60);
 }
 
 fn a_pod_is_scheduled(cluster: &Cluster, name: &str) {

@@ -59,7 +59,7 @@ fn a_cluster_is_upgraded_while_a_deployment_is_served() {
     }
     let cordoned = ["get", "nodes", "--field-selector=spec.unschedulable=true", "-o", "name"];
     assert_eq!(cluster.kubectl(&cordoned).trim(), "node/node3");
-    cluster.kubectl(&["-n", "kube-system", "wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s"]);
+    cluster.wait_for_system_pods(120);
     assert_eq!(upgrade(&cluster)["changed"], 0, "a second upgrade changes nothing");
     assert_eq!(cluster.up_with(3, &["--kubernetes", &format!("go:{from}")])["changed"], 0);
 
