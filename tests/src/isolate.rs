@@ -26,8 +26,9 @@ pub fn isolate() {
     bind(Some(aside.path()), "/sys/fs/cgroup", MsFlags::MS_BIND | MsFlags::MS_REC);
     nix::mount::umount2(aside.path(), nix::mount::MntFlags::MNT_DETACH).expect("unmounted");
 
-    // But for the first, so that the machine's own NetworkManager and firewalld are told nothing.
-    for dir in ["/run/netns", "/run/dbus", "/run/NetworkManager", "/run/firewalld"] {
+    // In the first two, files have containers' names: those of two tests may be the same. The others are hidden so that
+    // the machine's own NetworkManager and firewalld are told nothing.
+    for dir in ["/run/netns", "/run/systemd/nspawn", "/run/dbus", "/run/NetworkManager", "/run/firewalld"] {
         fs::create_dir_all(dir).expect("created");
         mount(Some("tmpfs"), dir, Some("tmpfs"), MsFlags::empty(), None::<&str>).expect("a tmpfs");
     }
