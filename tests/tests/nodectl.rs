@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use nodectl::build::layer::{self, Entry, Layer};
 use nodectl::build::oci::{self, Image};
 use nodectl::record::{NodeRecord, Role, State};
+use tests::fixture::succeed;
 use tests::{HostState, Nodes};
 
 /// Wait for something that another process does.
@@ -235,6 +236,28 @@ fn no_free_address_is_said_so() {
     fs::write(&path, network).expect("written");
 }
 
+/// The image of an archive of ours in Docker's own format, as `podman save` writes it: without a manifest.
+fn docker_archive(oci: &Path, reference: &str, path: &Path) {
+    let dir = tempfile::tempdir().expect("a directory");
+    succeed(Command::new("tar").args(["--extract", "--file"]).arg(oci).arg("--directory").arg(dir.path()));
+    let blob = |digest: &serde_json::Value| digest.as_str().expect("a digest").replace(':', "/");
+    let document = |file: &str| -> serde_json::Value {
+        serde_json::from_slice(&fs::read(dir.path().join(file)).expect("readable")).expect("JSON")
+    };
+    let index = document("index.json");
+    let manifest = document(&format!("blobs/{}", blob(&index["manifests"][0]["digest"])));
+    let config = blob(&manifest["config"]["digest"]).replace("sha256/", "");
+    let layer = blob(&manifest["layers"][0]["digest"]);
+    let files = dir.path().join("docker");
+    fs::create_dir(&files).expect("created");
+    fs::copy(dir.path().join("blobs/sha256").join(&config), files.join(format!("{config}.json"))).expect("copied");
+    fs::copy(dir.path().join("blobs").join(&layer), files.join("layer.tar")).expect("copied");
+    let list =
+        serde_json::json!([{"Config": format!("{config}.json"), "RepoTags": [reference], "Layers": ["layer.tar"]}]);
+    fs::write(files.join("manifest.json"), list.to_string()).expect("written");
+    succeed(Command::new("tar").args(["--create", "--file"]).arg(path).arg("--directory").arg(&files).arg("."));
+}
+
 /// An archive of one image with a file of `megabytes` that does not compress.
 fn archive(path: &Path, reference: &str, megabytes: usize) {
     let content = path.with_extension("content");
@@ -277,6 +300,13 @@ fn an_archive_is_loaded_into_all_nodes_by_file_and_pipe_and_not_again_where_it_i
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(loaded(&String::from_utf8_lossy(&output.stdout)), expect(true, true));
     assert_eq!(loaded(&nodes.ok(&["load", file])), expect(false, false), "by another way");
+
+    let docker = dir.path().join("docker.tar");
+    archive(&path, "example.org/test/app:1", 20);
+    docker_archive(&path, "example.org/test/app:1", &docker);
+    let docker = docker.to_str().expect("UTF-8");
+    assert_eq!(loaded(&nodes.ok(&["load", docker])), expect(true, true));
+    assert_eq!(loaded(&nodes.ok(&["load", docker])), expect(false, false));
 
     let nothing = dir.path().join("nothing.tar");
     fs::write(&nothing, "nothing").expect("written");

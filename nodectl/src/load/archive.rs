@@ -1,11 +1,13 @@
 //! Which images an archive holds: an OCI image layout or Docker's own format, in a tar file, compressed or not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Read};
 
 use flate2::bufread::MultiGzDecoder;
-use oci_spec::image::{Descriptor, ImageIndex};
+use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 use serde::{Deserialize, Serialize};
+
+use crate::build::digest;
 
 /// Bytes of a document in an archive at the most.
 const MOST: u64 = 4 << 20;
@@ -21,6 +23,30 @@ pub(super) struct Named {
     /// The digest of its manifest or index, where the archive tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
+    /// The digest of its configuration, in Docker's format, which has no manifest: containerd makes one.
+    #[serde(skip)]
+    id: Option<String>,
+}
+
+impl Named {
+    /// What [`digest_of`] has to see of a table of images, in the words of containerd's filters (its package pkg/filters).
+    pub(super) fn filter(&self) -> String {
+        // Quoted as Go does it, which JSON does no differently.
+        format!("name=={}", serde_json::json!(self.name))
+    }
+
+    /// Whether a node has it, by the table of its images and what it has under the digest of a manifest.
+    pub(super) fn is_in<'a>(&self, table: &'a str, content: impl FnOnce(&'a str) -> Option<Vec<u8>>) -> bool {
+        let Some(found) = digest_of(&self.name, table) else { return false };
+        match (&self.digest, &self.id) {
+            (Some(digest), _) => found == digest,
+            (None, Some(id)) => {
+                let manifest = content(found).and_then(|text| ImageManifest::from_reader(text.as_slice()).ok());
+                manifest.is_some_and(|manifest| manifest.config().digest().as_ref() == id)
+            }
+            (None, None) => false,
+        }
+    }
 }
 
 /// Why an archive is of no use.
@@ -48,6 +74,8 @@ pub enum ArchiveError {
 /// An item of manifest.json.
 #[derive(Deserialize)]
 struct DockerImage {
+    #[serde(rename = "Config", default)]
+    config: String,
     #[serde(rename = "RepoTags", default)]
     repo_tags: Option<Vec<String>>,
 }
@@ -67,7 +95,7 @@ pub(super) fn read(input: impl Read) -> Result<Vec<Named>, ArchiveError> {
 }
 
 fn read_tar(mut input: impl Read) -> Result<Vec<Named>, ArchiveError> {
-    let (mut index, mut manifest) = (None, None);
+    let (mut index, mut manifest, mut ids) = (None, None, BTreeSet::new());
     let mut tar = tar::Archive::new(&mut input);
     // Raw: the crate reads extended names into memory, however long they say that they are. The two here are short.
     for entry in tar.entries()?.raw(true) {
@@ -76,7 +104,14 @@ fn read_tar(mut input: impl Read) -> Result<Vec<Named>, ArchiveError> {
         let document = match path.strip_prefix(b"./").unwrap_or(&path) {
             b"index.json" => &mut index,
             b"manifest.json" => &mut manifest,
-            _ => continue,
+            other => {
+                if let Some(name) = digest_in(other).filter(|_| entry.size() <= MOST)
+                    && digest::sha256(&mut entry)? == name
+                {
+                    ids.insert(name);
+                }
+                continue;
+            }
         };
         let mut text = Vec::new();
         entry.by_ref().take(MOST).read_to_end(&mut text)?;
@@ -88,23 +123,39 @@ fn read_tar(mut input: impl Read) -> Result<Vec<Named>, ArchiveError> {
         return Err(ArchiveError::NoImages);
     }
     let mut images = BTreeMap::new();
-    for name in manifest.map(|text| docker_names(&text)).transpose()?.unwrap_or_default() {
-        images.insert(name, None);
+    for (name, config) in manifest.map(|text| docker_names(&text)).transpose()?.unwrap_or_default() {
+        images.insert(name, (None, digest_in(config.as_bytes()).filter(|name| ids.contains(name))));
     }
     // Docker writes both; the index has the digests.
     for (name, digest) in index.map(|text| oci_names(&text)).transpose()?.unwrap_or_default() {
-        images.insert(name, Some(digest));
+        images.insert(name, (Some(digest), None));
     }
     if images.is_empty() {
         return Err(ArchiveError::NoNames);
     }
-    Ok(images.into_iter().map(|(name, digest)| Named { name, digest }).collect())
+    let named =
+        |(name, (digest, id)): (_, (_, Option<_>))| Named { name, digest, id: id.map(|id| format!("sha256:{id}")) };
+    Ok(images.into_iter().map(named).collect())
 }
 
-fn docker_names(text: &[u8]) -> Result<Vec<String>, ArchiveError> {
+/// The digest that a file is named by: DIGEST.json, blobs/sha256/DIGEST or sha256:DIGEST, as Docker, podman and others
+/// name configurations.
+fn digest_in(path: &[u8]) -> Option<String> {
+    let name = str::from_utf8(path).ok()?.rsplit(['/', ':']).next()?;
+    let name = name.strip_suffix(".json").unwrap_or(name);
+    let is_digest = name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    is_digest.then(|| name.to_owned())
+}
+
+/// Names of images, with the files of their configurations.
+fn docker_names(text: &[u8]) -> Result<Vec<(String, String)>, ArchiveError> {
     let images: Vec<DockerImage> = serde_json::from_slice(text)
         .map_err(|source| ArchiveError::Document { name: "manifest.json", source: source.into() })?;
-    Ok(images.into_iter().filter_map(|image| image.repo_tags).flatten().map(|name| full_name(&name)).collect())
+    let named = |image: DockerImage| {
+        let names = image.repo_tags.unwrap_or_default();
+        names.into_iter().map(move |name| (full_name(&name), image.config.clone()))
+    };
+    Ok(images.into_iter().flat_map(named).collect())
 }
 
 fn oci_names(text: &[u8]) -> Result<Vec<(String, String)>, ArchiveError> {
@@ -128,17 +179,13 @@ fn full_name(name: &str) -> String {
     }
 }
 
-/// Whether `ctr images check` tells of this image that it is complete and unpacked. Its columns are REF, TYPE, DIGEST,
+/// The digest of an image, if `ctr images check` tells that it is complete and unpacked. Its columns are REF, TYPE, DIGEST,
 /// STATUS, SIZE and UNPACKED, and a status or a size may have spaces.
-pub(super) fn is_in(image: &Named, table: &str) -> bool {
-    let Some(digest) = &image.digest else { return false };
-    table.lines().any(|line| {
-        let words: Vec<_> = line.split_whitespace().collect();
-        words.first() == Some(&image.name.as_str())
-            && words.get(2) == Some(&digest.as_str())
-            && words.get(3) == Some(&"complete")
-            && words.last() == Some(&"true")
-    })
+fn digest_of<'a>(name: &str, table: &'a str) -> Option<&'a str> {
+    let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row = rows.find(|row| row.first() == Some(&name))?;
+    let is_whole = row.get(3) == Some(&"complete") && row.last() == Some(&"true");
+    is_whole.then(|| row[2])
 }
 
 #[cfg(test)]
@@ -169,7 +216,7 @@ mod tests {
     #[test]
     fn images_are_named_as_containerd_names_them() {
         let oci = archive(&[("blobs/x", "x"), ("./index.json", &index(NAMES[0], "example.org/a/b:v1"))]);
-        let expected = Named { name: "example.org/a/b:v1".to_owned(), digest: Some(DIGEST.to_owned()) };
+        let expected = Named { name: "example.org/a/b:v1".to_owned(), digest: Some(DIGEST.to_owned()), id: None };
         assert_eq!(read(oci.as_slice()).expect("read"), [expected]);
 
         let docker =
@@ -190,15 +237,41 @@ mod tests {
 
     #[test]
     fn an_image_is_there_when_its_digest_is_and_it_is_unpacked() {
-        let image = Named { name: "a.b/c:1".to_owned(), digest: Some(DIGEST.to_owned()) };
+        let image = Named { name: "a.b/c:1".to_owned(), digest: Some(DIGEST.to_owned()), id: None };
         let line = |status: &str, unpacked: &str| {
             format!(
                 "REF TYPE DIGEST STATUS SIZE UNPACKED\na.b/c:1 application/x {DIGEST} {status} (3/3) 1.0 MiB/1.0 MiB {unpacked}\n"
             )
         };
+        let is_in = |image: &Named, table: &str| image.is_in(table, |_| unreachable!("its digest is known"));
         assert!(is_in(&image, &line("complete", "true")));
         assert!(!is_in(&image, &line("incomplete", "true")));
         assert!(!is_in(&image, &line("complete", "false")));
         assert!(!is_in(&Named { name: "a.b/c:2".to_owned(), ..image }, &line("complete", "true")));
+    }
+
+    #[test]
+    fn an_image_without_a_manifest_is_there_when_its_configuration_is() {
+        let hex = DIGEST.trim_start_matches("sha256:");
+        for config in [format!("{hex}.json"), format!("blobs/sha256/{hex}"), DIGEST.to_owned()] {
+            let list = format!(r#"[{{"Config":"{config}","RepoTags":["a.b/c:1"]}}]"#);
+            let read_with = |content: &str| {
+                let docker = archive(&[("manifest.json", &list), (&config, content)]);
+                read(docker.as_slice()).expect("read").remove(0)
+            };
+            let is_in = |image: &Named, id: &str| {
+                let table = "a.b/c:1 type sha256:1 complete (2/2) 1.0 MiB/1.0 MiB true";
+                image.is_in(table, |digest| {
+                    assert_eq!(digest, "sha256:1");
+                    let media_type = "application/vnd.docker.container.image.v1+json";
+                    let config = serde_json::json!({"mediaType": media_type, "size": 1, "digest": id});
+                    Some(serde_json::json!({"schemaVersion": 2, "config": config, "layers": []}).to_string().into())
+                })
+            };
+            // DIGEST is that of nothing.
+            assert!(is_in(&read_with(""), DIGEST), "{config}");
+            assert!(!is_in(&read_with(""), &DIGEST.replace('e', "f")), "{config}");
+            assert!(!is_in(&read_with("something else"), DIGEST), "{config}");
+        }
     }
 }
