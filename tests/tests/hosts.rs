@@ -89,6 +89,7 @@ fn on(case: &Case) {
     if !report.check("installed from the package", || install(vm.ssh(), case)) {
         return report.finish();
     }
+    report.check("nodectl doctor finds nothing that hinders", || run(&vm, check!("doctor")));
     for tests in CNISPAWN {
         report.check(&format!("{tests}: integration tests"), || run(&vm, &integration_test("cnispawn", 2, tests)));
     }
