@@ -1,6 +1,6 @@
 //! Files that other commands rely on: written whole or not at all, with the mode that they need, under a lock.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -11,6 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use cnispawn::files::FileError;
+
+use crate::interrupt;
 
 /// Write `content` to `path` by way of a temporary file beside it, synced: a power cut leaves the old file or the new.
 ///
@@ -90,30 +92,53 @@ pub fn remove_tree(dir: &Path) -> Result<(), FileError> {
 /// How long to wait for a lock before saying so.
 const SILENCE: Duration = Duration::from_secs(1);
 
+/// How long others may hold a lock. A cold build of Kubernetes takes an hour of a slow machine.
+const PATIENCE: Duration = Duration::from_secs(2 * 3600);
+
 /// Take an exclusive lock; it is released when the returned file is dropped, and by the kernel when we are killed. A wait
 /// for another command is told on standard error.
 ///
 /// # Errors
-/// When the lock's file cannot be made.
+/// When the lock's file cannot be made, others do not give it back, or the user asks us to stop meanwhile.
 pub fn lock(path: &Path) -> Result<File, FileError> {
+    lock_within(path, PATIENCE, interrupt::is_asked)
+}
+
+fn lock_within(path: &Path, patience: Duration, is_interrupted: impl Fn() -> bool) -> Result<File, FileError> {
     let parent = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(parent).map_err(FileError::of("create", parent))?;
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(path);
     let file = file.map_err(FileError::of("lock", path))?;
+    // Who was interrupted before now undoes what is half-made.
+    let was_interrupted = is_interrupted();
     let begun = Instant::now();
-    while file.try_lock().is_err() {
-        if begun.elapsed() > SILENCE {
-            eprintln!("waiting for another command to end: it holds {}", path.display());
-            file.lock().map_err(FileError::of("lock", path))?;
-            break;
+    let mut is_told = false;
+    // flock(2) has no timeout, and goes on after a signal (SA_RESTART).
+    loop {
+        let refused = |error: io::Error| FileError::of("lock", path)(error);
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(refused(error)),
+            Err(TryLockError::WouldBlock) if is_interrupted() && !was_interrupted => {
+                return Err(refused(io::Error::new(io::ErrorKind::Interrupted, "interrupted")));
+            }
+            Err(TryLockError::WouldBlock) if begun.elapsed() > patience => {
+                let held = format!("another command still holds it after {} s", patience.as_secs());
+                return Err(refused(io::Error::new(io::ErrorKind::TimedOut, held)));
+            }
+            Err(TryLockError::WouldBlock) if begun.elapsed() > SILENCE && !is_told => {
+                eprintln!("waiting for another command to end: it holds {}", path.display());
+                is_told = true;
+            }
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(20)),
         }
-        thread::sleep(Duration::from_millis(20));
     }
-    Ok(file)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[test]
@@ -132,5 +157,23 @@ mod tests {
         assert_eq!(read_json::<i32>(&dir.path().join("x")).expect("none"), None);
         assert!(entries(&dir.path().join("x")).expect("empty").is_empty());
         remove_tree(&dir.path().join("x")).expect("nothing to do");
+    }
+    #[test]
+    fn a_wait_for_a_lock_ends_when_it_is_over_or_we_are_interrupted() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("lock");
+        let held = lock_within(&path, PATIENCE, || false).expect("free");
+        let error = lock_within(&path, Duration::ZERO, || false).expect_err("held");
+        assert!(crate::error_chain(&error).ends_with("another command still holds it after 0 s"), "{error}");
+
+        let asked = Cell::new(0);
+        let is_asked = || asked.replace(asked.get() + 1) > 0;
+        let error = lock_within(&path, PATIENCE, is_asked).expect_err("held");
+        assert!(crate::error_chain(&error).ends_with("lock: interrupted"), "{error}");
+        let error = lock_within(&path, Duration::ZERO, || true).expect_err("held");
+        assert!(crate::error_chain(&error).ends_with("after 0 s"), "what is undone is not interrupted: {error}");
+
+        drop(held);
+        lock_within(&path, Duration::ZERO, || true).expect("free again");
     }
 }
