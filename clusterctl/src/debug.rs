@@ -111,12 +111,12 @@ pub fn run(
     let gate = Gate::take(args.port).map_err(refused)?;
     let address = gate.address().map_err(refused)?;
 
+    let lock = cluster.lock()?;
     let started = Instant::now();
     let begun = cluster.begin(&nodes)?;
     let record = new::records(dirs, component, &args.from, &["--debug"])?.pop().ok_or(DebugError::NoRecord)?;
     let debugger = record.debugger.clone().ok_or(DebugError::NoRecord)?;
     let build = started.elapsed();
-    let lock = cluster.lock()?;
     let mut shown = cluster.put(&New::of(&record), begun, args.timeout, build)?;
     // Somebody else may put the original back while we are attached.
     drop(lock);

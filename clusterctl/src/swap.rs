@@ -114,6 +114,8 @@ pub fn run(
 }
 
 fn once(cluster: &Running<'_>, args: &SwapArgs, input: impl BufRead, output: &mut impl Write) -> Result<(), SwapError> {
+    // While it is built, too: Ansible's log is the cluster's, and begins now.
+    let _lock = cluster.lock()?;
     let started = Instant::now();
     let nodes = |component| cluster.nodes(component, &args.nodes);
     let mut begun = args.component.map(|component| cluster.begin(&nodes(component)?)).transpose()?;
@@ -125,7 +127,6 @@ fn once(cluster: &Running<'_>, args: &SwapArgs, input: impl BufRead, output: &mu
     let wanted = wanted.into_iter().map(|new| Ok((nodes(new.component)?, new)));
     let wanted = wanted.collect::<Result<Vec<_>, SwapError>>()?;
     let build = started.elapsed();
-    let _lock = cluster.lock()?;
     for (nodes, new) in wanted {
         let begun = begun.take().map_or_else(|| cluster.begin(&nodes), Ok)?;
         let record = cluster.put(&new, begun, args.timeout, build)?;
