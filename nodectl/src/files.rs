@@ -113,26 +113,26 @@ fn lock_within(path: &Path, patience: Duration, is_interrupted: impl Fn() -> boo
     let was_interrupted = is_interrupted();
     let begun = Instant::now();
     let mut is_told = false;
+    let refused = |error: io::Error| Err(FileError::of("lock", path)(error));
     // flock(2) has no timeout, and goes on after a signal (SA_RESTART).
-    loop {
-        let refused = |error: io::Error| FileError::of("lock", path)(error);
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::Error(error)) => return Err(refused(error)),
-            Err(TryLockError::WouldBlock) if is_interrupted() && !was_interrupted => {
-                return Err(refused(io::Error::new(io::ErrorKind::Interrupted, "interrupted")));
-            }
-            Err(TryLockError::WouldBlock) if begun.elapsed() > patience => {
-                let held = format!("another command still holds it after {} s", patience.as_secs());
-                return Err(refused(io::Error::new(io::ErrorKind::TimedOut, held)));
-            }
-            Err(TryLockError::WouldBlock) if begun.elapsed() > SILENCE && !is_told => {
-                eprintln!("waiting for another command to end: it holds {}", path.display());
-                is_told = true;
-            }
-            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(20)),
+    while let Err(error) = file.try_lock() {
+        if let TryLockError::Error(error) = error {
+            return refused(error);
         }
+        if is_interrupted() && !was_interrupted {
+            return refused(io::Error::new(io::ErrorKind::Interrupted, "interrupted"));
+        }
+        if begun.elapsed() > patience {
+            let held = format!("another command still holds it after {} s", patience.as_secs());
+            return refused(io::Error::new(io::ErrorKind::TimedOut, held));
+        }
+        if begun.elapsed() > SILENCE && !is_told {
+            eprintln!("waiting for another command to end: it holds {}", path.display());
+            is_told = true;
+        }
+        thread::sleep(Duration::from_millis(20));
     }
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -158,6 +158,7 @@ mod tests {
         assert!(entries(&dir.path().join("x")).expect("empty").is_empty());
         remove_tree(&dir.path().join("x")).expect("nothing to do");
     }
+
     #[test]
     fn a_wait_for_a_lock_ends_when_it_is_over_or_we_are_interrupted() {
         let dir = tempfile::tempdir().expect("a directory");
