@@ -22,8 +22,18 @@ struct Case {
     python: Option<&'static str>,
 }
 
-const TRIXIE: Case =
-    Case { system: System { suite: "trixie", packages: &[], kernel_options: "" }, prepare: "true", python: None };
+const TRIXIE: Case = Case {
+    system: System {
+        suite: "trixie",
+        packages: &[],
+        kernel_options: "",
+        // Without CMPXCHG16B: a kernel that died over suspend under QEMU 7.2 had a pointer's bits for flags, one of them, in
+        // a single step that nobody had asked for, right after that instruction.
+        emulated_processor: ",cx16=off",
+    },
+    prepare: "true",
+    python: None,
+};
 
 const BOOKWORM: Case = Case {
     system: System {
@@ -32,6 +42,7 @@ const BOOKWORM: Case = Case {
         // Linux 6.1 takes the CPUs' time stamp counters, which are the host's, for unsynchronized, and asks QEMU's HPET
         // instead: at each look at a clock, of which Go has many, all else of the machine waits.
         kernel_options: "tsc=reliable",
+        emulated_processor: "",
     },
     prepare: "systemctl is-active docker firewalld",
     python: Some("3.11"),
@@ -39,7 +50,13 @@ const BOOKWORM: Case = Case {
 
 /// The first Debian whose systemd knows cgroup version 2 alone (258 and later).
 const FORKY: Case = Case {
-    system: System { suite: "forky", packages: &["ufw"], kernel_options: "" },
+    system: System {
+        suite: "forky",
+        packages: &["ufw"],
+        // Debian's Linux 7.2 watches how memory is used: kdamond took 37 % of an emulated processor.
+        kernel_options: "damon_stat.enabled=0",
+        emulated_processor: "",
+    },
     prepare: "ufw allow ssh && ufw --force enable && ufw status verbose",
     python: None,
 };

@@ -24,7 +24,7 @@ impl Accelerator {
     /// When timeout(1) is missing.
     pub fn choose(kernel: &Path) -> Self {
         let mut trial = Command::new("timeout");
-        trial.args(["--kill-after=5", TRIAL, "qemu-system-x86_64"]).args(Self::Kvm.machine());
+        trial.args(["--kill-after=5", TRIAL, "qemu-system-x86_64"]).args(Self::Kvm.machine(""));
         // It finds no root, panics, and reboots: QEMU ends then.
         trial.args(["-m", "512", "-no-reboot", "-append", "panic=-1", "-kernel"]).arg(kernel);
         trial.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -32,16 +32,18 @@ impl Accelerator {
         if ended.success() { Self::Kvm } else { Self::Tcg }
     }
 
-    /// QEMU's arguments for a machine that has nothing but such a processor.
-    pub fn machine(self) -> [&'static str; 9] {
+    /// QEMU's arguments for a machine that has nothing but such a processor; one that is emulated has `emulated` set
+    /// (`,cx16=off`), too.
+    pub fn machine(self, emulated: &str) -> [String; 9] {
         let (accelerator, processor) = match self {
-            Self::Kvm => ("kvm", "host"),
-            // Without what costs an emulation most at each system call and each miss of its TLB, and shows nothing.
-            // And without CMPXCHG16B: kernels that died over suspend under QEMU 7.2 had a pointer's bits for flags, one of
-            // them, in a single step that nobody had asked for, right after that instruction.
-            Self::Tcg => ("tcg,thread=multi", "max,la57=off,pku=off,smap=off,cx16=off"),
+            Self::Kvm => ("kvm", "host".to_owned()),
+            // Without what costs an emulation most at each system call and each miss of its TLB, and shows nothing. And
+            // without ERMS: Linux would clear pages by `rep stosb`, which QEMU does byte by byte, and in that it was 38 of
+            // 100 times that it was looked at during a `kubeadm init`; 3 times with `rep stosq`.
+            Self::Tcg => ("tcg,thread=multi", format!("max,la57=off,pku=off,smap=off,erms=off{emulated}")),
         };
-        ["-nodefaults", "-machine", "q35", "-display", "none", "-accel", accelerator, "-cpu", processor]
+        ["-nodefaults", "-machine", "q35", "-display", "none", "-accel", accelerator, "-cpu", &processor]
+            .map(str::to_owned)
     }
 }
 

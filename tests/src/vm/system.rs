@@ -61,6 +61,8 @@ pub struct System {
     pub packages: &'static [&'static str],
     /// Words of the kernel's command line, beside those that every machine's has.
     pub kernel_options: &'static str,
+    /// What to set of an emulated processor (`,cx16=off`), beside what every machine's has.
+    pub emulated_processor: &'static str,
 }
 
 /// A system on a disk, from which machines are copied.
@@ -70,6 +72,8 @@ pub struct Disk {
     dir: PathBuf,
     /// Words of the kernel's command line.
     pub kernel_options: &'static str,
+    /// What to set of an emulated processor.
+    pub emulated_processor: &'static str,
 }
 
 impl Disk {
@@ -95,7 +99,8 @@ impl System {
     /// # Panics
     /// When mmdebstrap or mke2fs fails.
     pub fn disk(&self, cache: &Path, public_key: &Path) -> Disk {
-        let disk = Disk { dir: cache.join(self.suite), kernel_options: self.kernel_options };
+        let System { kernel_options, emulated_processor, .. } = *self;
+        let disk = Disk { dir: cache.join(self.suite), kernel_options, emulated_processor };
         let dir = &disk.dir;
         let arguments = self.arguments();
         let script = fs::read_to_string(CUSTOMIZE).expect("readable");
