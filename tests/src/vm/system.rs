@@ -113,8 +113,9 @@ impl System {
         let _ = fs::remove_dir_all(dir);
         let tree = dir.join("tree");
         fs::create_dir_all(dir).expect("created");
-        let mut mmdebstrap = Command::new("mmdebstrap");
-        mmdebstrap.args(arguments).arg(self.suite).arg(&tree).env("PUBLIC_KEY", public_key);
+        // What it mounts there ends with it, however it ends: nothing but an empty directory would do for the next one.
+        let mut mmdebstrap = Command::new("unshare");
+        mmdebstrap.args(["--mount", "mmdebstrap"]).args(arguments).arg(self.suite).arg(&tree).env("PUBLIC_KEY", public_key);
         succeed(&mut mmdebstrap);
         for (prefix, to) in [("vmlinuz-", disk.kernel()), ("initrd.img-", disk.initrd())] {
             fs::copy(find(&tree.join("boot"), prefix), to).expect("copied");
