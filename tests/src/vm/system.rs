@@ -115,8 +115,8 @@ impl System {
         fs::create_dir_all(dir).expect("created");
         // What it mounts there ends with it, however it ends: nothing but an empty directory would do for the next one.
         let mut mmdebstrap = Command::new("unshare");
-        mmdebstrap.args(["--mount", "mmdebstrap"]).args(arguments).arg(self.suite).arg(&tree).env("PUBLIC_KEY", public_key);
-        succeed(&mut mmdebstrap);
+        mmdebstrap.args(["--mount", "mmdebstrap"]).args(arguments).arg(self.suite).arg(&tree);
+        succeed(mmdebstrap.env("PUBLIC_KEY", public_key));
         for (prefix, to) in [("vmlinuz-", disk.kernel()), ("initrd.img-", disk.initrd())] {
             fs::copy(find(&tree.join("boot"), prefix), to).expect("copied");
         }
