@@ -70,10 +70,8 @@ pub struct System {
 pub struct Disk {
     /// Holds the file system, the kernel and its initramfs.
     dir: PathBuf,
-    /// Words of the kernel's command line.
-    pub kernel_options: &'static str,
-    /// What to set of an emulated processor.
-    pub emulated_processor: &'static str,
+    /// What is on it, and how to boot that.
+    pub system: System,
 }
 
 impl Disk {
@@ -99,8 +97,7 @@ impl System {
     /// # Panics
     /// When mmdebstrap or mke2fs fails.
     pub fn disk(&self, cache: &Path, public_key: &Path) -> Disk {
-        let System { kernel_options, emulated_processor, .. } = *self;
-        let disk = Disk { dir: cache.join(self.suite), kernel_options, emulated_processor };
+        let disk = Disk { dir: cache.join(self.suite), system: *self };
         let dir = &disk.dir;
         let arguments = self.arguments();
         let script = fs::read_to_string(CUSTOMIZE).expect("readable");
