@@ -17,6 +17,16 @@ leader() {
     machinectl show --property=Leader --value web
 }
 
+# Until its systemd has come up, nobody is there to take an order: a stop would wait for the unit's time-out.
+up() {
+    for _ in $(seq 120); do
+        ! nsenter -t "$1" -a systemctl is-system-running | grep -x 'running\|degraded' || return 0
+        sleep 1
+    done
+    echo "web does not come up"
+    return 1
+}
+
 scratch=/run/web-system
 set -- /var/lib/kubeadm-systemd/images/default/*/rootfs
 mkdir -p /var/lib/machines/web "$scratch/upper" "$scratch/work"
@@ -29,11 +39,7 @@ reached "$address"
 machinectl status --no-pager web
 
 before=$(leader)
-# Nobody is there to take the order before its systemd has come up.
-for _ in $(seq 120); do
-    ! nsenter -t "$before" -a systemctl is-system-running | grep -x 'running\|degraded' || break
-    sleep 1
-done
+up "$before"
 machinectl reboot web
 for _ in $(seq 120); do
     # Between the two there is none.
@@ -45,6 +51,7 @@ done
 cnispawn ls --json | grep -F "\"$address"
 reached "$address"
 
+up "$after"
 systemctl stop cnispawn@web.service
 umount /var/lib/machines/web
 rm -r "$scratch" /var/lib/machines/web
