@@ -114,7 +114,14 @@ pub fn run(
 }
 
 fn once(cluster: &Running<'_>, args: &SwapArgs, input: impl BufRead, output: &mut impl Write) -> Result<(), SwapError> {
-    // While it is built, too: Ansible's log is the cluster's, and begins now.
+    let reading = Instant::now();
+    // Before the lock: others may use the cluster while the program at the pipe's other end builds.
+    let piped: Vec<ComponentRecord> = match args.component {
+        None => record::read_all(input)?,
+        Some(_) => Vec::new(),
+    };
+    let read = reading.elapsed();
+    // While it is built here, too: Ansible's log is the cluster's, and begins now.
     let _lock = cluster.lock()?;
     let started = Instant::now();
     let nodes = |component| cluster.nodes(component, &args.nodes);
@@ -122,11 +129,11 @@ fn once(cluster: &Running<'_>, args: &SwapArgs, input: impl BufRead, output: &mu
     let wanted = match (args.component, &args.from) {
         (Some(component), Some(source)) => new::built(cluster.dirs(), component, source)?,
         (Some(component), None) => vec![New::original(component)],
-        (None, _) => record::read_all(input)?.into_iter().map(|record: ComponentRecord| New::of(&record)).collect(),
+        (None, _) => piped.iter().map(New::of).collect(),
     };
     let wanted = wanted.into_iter().map(|new| Ok((nodes(new.component)?, new)));
     let wanted = wanted.collect::<Result<Vec<_>, SwapError>>()?;
-    let build = started.elapsed();
+    let build = read + started.elapsed();
     for (nodes, new) in wanted {
         let begun = begun.take().map_or_else(|| cluster.begin(&nodes), Ok)?;
         let record = cluster.put(&new, begun, args.timeout, build)?;

@@ -1,7 +1,7 @@
 //! The loop of a developer of Kubernetes: change its source, have a running cluster run it, and take it back.
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -290,15 +290,25 @@ fn the_others_come_back_as_well(cluster: &Cluster) {
     let (_, tag) = coredns.rsplit_once(':').expect("a tag");
     swap(cluster, &["coredns", "--from", &format!("go:{tag}")]);
     assert_ne!(cluster.kubectl(&["-n", "kube-system", "get", "deploy", "coredns", "-o", IMAGE]), coredns);
-    // On one node alone, by records.
-    let containerd = succeed(&mut cluster.nodectl(&["which", "containerd"]));
-    let mut component = cluster.nodectl(&["component", "containerd", "--from", &format!("file:{}", containerd.trim())]);
-    let record = succeed(&mut component);
-    let input = tempfile::NamedTempFile::new().expect("a file");
-    fs::write(input.path(), record).expect("written");
-    let mut swap = cluster.clusterctl(&["swap", "--node", "node2"]);
-    succeed(swap.stdin(fs::File::open(input.path()).expect("there")));
+    records_of_a_pipe_are_swapped_when_they_have_come(cluster);
     all_are_ready(cluster);
+}
+
+/// On one node alone. Until the records have come, others swap.
+fn records_of_a_pipe_are_swapped_when_they_have_come(cluster: &Cluster) {
+    let containerd = succeed(&mut cluster.nodectl(&["which", "containerd"]));
+    let source = format!("file:{}", containerd.trim());
+    let mut piped = cluster.clusterctl(&["swap", "--node", "node2"]);
+    let mut piped = piped.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("runs");
+    let waits_in = format!("/proc/{}/wchan", piped.id());
+    wait_for("records to be read", || fs::read_to_string(&waits_in).expect("it runs").contains("pipe_read"));
+    swap(cluster, &["containerd", "--from", &source, "--node", "node1"]);
+    let record = succeed(&mut cluster.nodectl(&["component", "containerd", "--from", &source]));
+    piped.stdin.take().expect("piped").write_all(record.as_bytes()).expect("written");
+    let output = piped.wait_with_output().expect("waited");
+    assert!(output.status.success());
+    let swapped: Value = serde_json::from_slice(&output.stdout).expect("a record");
+    assert_eq!(swapped["component"], "containerd");
 }
 
 /// Another build of each: the node's own, with a byte more. To a node without zstd, it is sent as it is.
