@@ -35,15 +35,10 @@ impl Cluster {
         Cluster { name, image }
     }
 
-    /// The wrapper, which finds the binaries of this build first.
-    ///
-    /// # Panics
-    /// When there is no PATH.
+    /// The wrapper, with the binaries of this build.
     pub fn wrapper(&self, words: &[&str]) -> Command {
-        let path = std::env::var("PATH").expect("PATH");
-        let binaries = bin("clusterctl").parent().expect("a directory").to_owned();
         let mut wrapper = self.command(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../kubeadm-systemd"), words);
-        wrapper.env("PATH", format!("{}:{path}", binaries.display()));
+        wrapper.env("KUBEADM_SYSTEMD_BUILD", bin("clusterctl").parent().expect("a directory"));
         wrapper
     }
 
