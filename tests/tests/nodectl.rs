@@ -50,12 +50,14 @@ fn a_node_boots_keeps_its_address_and_disk_over_a_restart_and_leaves_nothing() {
     assert!(nodes.ok(&["logs", "node1", "--console"]).contains("Queued start job for default target"));
 
     nodes.ok(&["exec", "node1", "--", "touch", "/etc/kept"]);
-    nodes.ok(&["stop", "node1"]);
-    assert!(nodes.ok(&["ls"]).contains("stopped"));
+    assert_eq!(nodes.ok(&["exec", "node1", "--", "sh", "-c", "systemctl poweroff 2>&1"]), "");
+    wait_for("the node to power off", || nodes.ok(&["ls"]).contains("stopped"));
     assert!(nodes.ok(&["logs", "node1", "--unit", "ssh"]).contains("Server listening"), "of a stopped node");
     let again = nodes.start(&["node1"]);
     assert_eq!(again[0].addresses, node.addresses);
     nodes.ok(&["exec", "node1", "--", "test", "-e", "/etc/kept"]);
+    nodes.ok(&["stop", "node1"]);
+    assert!(nodes.ok(&["ls"]).contains("stopped"));
 
     nodes.ok(&["rm", "node1"]);
     assert_eq!(nodes.ok(&["ls", "--json"]), "");

@@ -9,7 +9,7 @@ pub const ENABLED: [(&str, &str, &str); 4] = [
 ];
 
 /// Units that a node in a container does not need, or that would change the host: /proc/sys and /sys are writable.
-pub const MASKED: [&str; 55] = [
+pub const MASKED: [&str; 54] = [
     // The host's business: sysctls, devices, modules, clock, power.
     "systemd-sysctl.service",
     "systemd-udevd.service",
@@ -60,7 +60,6 @@ pub const MASKED: [&str; 55] = [
     "container-getty@.service",
     "systemd-ask-password-console.path",
     "systemd-ask-password-wall.path",
-    "systemd-logind.service",
     "systemd-user-sessions.service",
     "systemd-update-utmp.service",
     "systemd-update-utmp-runlevel.service",
