@@ -4,8 +4,13 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::process;
+
+/// How long an execve(2) may take after it has closed the caller's files.
+const EXECUTED: Duration = Duration::from_secs(2);
 
 /// The processes of plugins, and their children, that work on a container: all have the specification's environment.
 /// With `if_name`, only those that work on this interface of it.
@@ -21,10 +26,41 @@ pub fn plugins(container_id: &str, netns: &Path, if_name: Option<&str>) -> io::R
     wanted.extend(if_name.map(|if_name| [b"CNI_IFNAME=", if_name.as_bytes()].concat()));
     let mut pids = process::all()?;
     pids.retain(|&pid| {
-        // Unreadable when it has just ended, empty when it is a zombie or the kernel's own.
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let environment = environment(pid);
         let has = |variable: &Vec<u8>| environment.split(|&byte| byte == 0).any(|entry| entry == variable);
         pid != own && wanted.iter().all(has)
     });
     Ok(pids)
+}
+
+/// Unreadable when the process has just ended, empty when it is a zombie or the kernel's own. One in the middle of execve(2)
+/// shows none, either: by then the files that it closes are closed, its cnispawn's lock among them, so that whoever waited for
+/// that looks just now.
+fn environment(pid: i32) -> Vec<u8> {
+    let deadline = Instant::now() + EXECUTED;
+    let read = || fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    while read().is_empty() && process::is_in_execve(pid) && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(1));
+    }
+    read()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn a_plugin_is_found_from_the_moment_of_its_execve() -> io::Result<()> {
+        for _ in 0..300 {
+            // The parent of a vfork(2) goes on in the middle of the child's execve.
+            let mut child = Command::new("sleep").arg("60").env("CNI_CONTAINERID", "x").stdin(Stdio::null()).spawn()?;
+            let environment = environment(child.id().cast_signed());
+            child.kill()?;
+            child.wait()?;
+            assert!(environment.split(|&byte| byte == 0).any(|entry| entry == b"CNI_CONTAINERID=x"));
+        }
+        Ok(())
+    }
 }

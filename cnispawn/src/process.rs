@@ -71,6 +71,13 @@ fn stat_field(pid: i32, number: usize) -> io::Result<String> {
     field.map(str::to_owned).ok_or_else(|| io::Error::other("malformed /proc/PID/stat"))
 }
 
+/// Whether the process has new memory, and no environment in it yet: fields 23 and 51 of /proc/PID/stat. Zombies and the
+/// kernel's own have no memory.
+pub fn is_in_execve(pid: i32) -> bool {
+    let is_zero = |number| stat_field(pid, number).map(|field| field == "0");
+    is_zero(23).is_ok_and(|none| !none) && is_zero(51).is_ok_and(|none| none)
+}
+
 /// The ids of all processes.
 ///
 /// # Errors
