@@ -38,11 +38,12 @@ pub fn plugins(container_id: &str, netns: &Path, if_name: Option<&str>) -> io::R
 /// that looks just now.
 fn environment(pid: i32) -> Vec<u8> {
     let deadline = Instant::now() + EXECUTED;
-    let read = || fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    while read().is_empty() && process::is_in_execve(pid) && Instant::now() < deadline {
+    let read = || fs::read(format!("/proc/{pid}/environ"));
+    // Where it cannot be read, /proc tells nothing of the process's memory either.
+    while read().is_ok_and(|text| text.is_empty()) && process::is_in_execve(pid) && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(1));
     }
-    read()
+    read().unwrap_or_default()
 }
 
 #[cfg(test)]
