@@ -33,17 +33,24 @@ pub fn plugins(container_id: &str, netns: &Path, if_name: Option<&str>) -> io::R
     Ok(pids)
 }
 
-/// Unreadable when the process has just ended, empty when it is a zombie or the kernel's own. One in the middle of execve(2)
-/// shows none, either: by then the files that it closes are closed, its cnispawn's lock among them, so that whoever waited for
-/// that looks just now.
+/// Unreadable when the process has just ended, empty when it is a zombie or the kernel's own. One in the middle of
+/// execve(2) shows none, either: by then the files that it closes are closed, its cnispawn's lock among them, so that
+/// whoever waited for that looks just now.
 fn environment(pid: i32) -> Vec<u8> {
     let deadline = Instant::now() + EXECUTED;
     let read = || fs::read(format!("/proc/{pid}/environ"));
+    let mut text = read();
     // Where it cannot be read, /proc tells nothing of the process's memory either.
-    while read().is_ok_and(|text| text.is_empty()) && process::is_in_execve(pid) && Instant::now() < deadline {
+    while text.as_ref().is_ok_and(Vec::is_empty) && Instant::now() < deadline {
+        let is_in_execve = process::is_in_execve(pid);
+        // It may have come through between the two looks.
+        text = read();
+        if !is_in_execve {
+            break;
+        }
         thread::sleep(Duration::from_millis(1));
     }
-    read().unwrap_or_default()
+    text.unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -59,8 +59,8 @@ const DIRECTORIES: [&str; 5] =
 
 /// What is not needed at every login or boot, or is another machine's.
 const REMOVED: [&str; 7] = [
-    // D-Bus starts it for who asks for it: `systemctl poweroff`, and kubelet where it has a shutdownGracePeriod, which delays
-    // a shutdown by logind's inhibitors.
+    // D-Bus starts it for who asks for it: `systemctl poweroff`, and kubelet where it has a shutdownGracePeriod, which
+    // delays a shutdown by logind's inhibitors.
     "usr/lib/systemd/system/multi-user.target.wants/systemd-logind.service",
     "etc/hostname",
     "etc/update-motd.d/10-uname",
