@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use nodectl::command::CommandError;
-use nodectl::files::FileError;
-use nodectl::name::Name;
-use nodectl::state::StateDirs;
+use foundation::command::CommandError;
+use foundation::files::FileError;
+use foundation::name::Name;
+use foundation::state::StateDirs;
 use serde_json::{Map, Value};
 
 use crate::cluster::ClusterFiles;

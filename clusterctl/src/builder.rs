@@ -1,13 +1,11 @@
 //! Have nodectl build something, and read the records that it prints.
 
-use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use nix::sys::prctl::set_pdeathsig;
+use foundation::command::{self, CommandError};
+use foundation::record::{self, Record, RecordError};
+use foundation::state::StateDirs;
 use nix::sys::signal::Signal;
-use nodectl::command::{self, CommandError};
-use nodectl::record::{self, Record, RecordError};
-use nodectl::state::StateDirs;
 
 /// Why it has built nothing.
 #[derive(Debug, thiserror::Error)]
@@ -34,12 +32,9 @@ pub fn records<T: Record>(dirs: &StateDirs, words: &[&str]) -> Result<Vec<T>, Bu
     nodectl.arg("--state-dir").arg(&dirs.state).arg("--run-dir").arg(&dirs.run);
     nodectl.args(words).stdin(Stdio::null()).stderr(Stdio::inherit());
     let command = command::shown(&nodectl);
-    // When this thread ends, by SIGKILL too. Not by that itself: nodectl is to end the build that it has begun.
-    // SAFETY: prctl is a system call that touches no memory of ours: async-signal-safe (signal-safety(7)).
-    unsafe {
-        nodectl.pre_exec(|| Ok(set_pdeathsig(Signal::SIGTERM)?));
-    }
-    let output = nodectl.output().map_err(|source| CommandError::Spawn { command: command.clone(), source })?;
+    // SIGTERM even if SIGKILL ends us: nodectl then ends the build that it has begun.
+    let output = command::end_with_us(&mut nodectl, Signal::SIGTERM).output();
+    let output = output.map_err(command::not_started(&nodectl))?;
     if !output.status.success() {
         return Err(BuilderError::Failed(command));
     }

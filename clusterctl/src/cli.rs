@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use nodectl::name::Name;
-use nodectl::state::StateDirs;
+use foundation::name::Name;
+use foundation::state::StateDirs;
 
 use crate::ansible::AnsibleArgs;
 use crate::debug::DebugArgs;

@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use nodectl::files::{self, FileError};
-use nodectl::name::Name;
-use nodectl::state::StateDirs;
+use foundation::files::{self, FileError};
+use foundation::lock::Lock;
+use foundation::name::Name;
+use foundation::state::StateDirs;
 
 use crate::inventory::{Inventory, InventoryError};
 
@@ -45,9 +46,9 @@ impl ClusterFiles {
     ///
     /// # Errors
     /// When the lock's file cannot be made, or something in the cluster's directory leads elsewhere.
-    pub fn lock(&self, dirs: &StateDirs) -> Result<File, FileError> {
+    pub fn lock(&self, dirs: &StateDirs) -> Result<Lock, FileError> {
         dirs.refuse_links(&self.name)?;
-        files::lock(&dirs.lock(&format!("clusterctl-{}", self.name)))
+        Lock::take_patiently(&dirs.lock(&format!("clusterctl-{}", self.name)))
     }
 
     /// The directory.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use nodectl::component::{Component, Kind};
-use nodectl::name::Name;
-use nodectl::state::StateDirs;
+use foundation::name::Name;
+use foundation::record::{Component, Kind};
+use foundation::state::StateDirs;
 use serde_json::json;
 
 use crate::ansible::AnsibleArgs;

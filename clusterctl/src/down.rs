@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use nodectl::files::FileError;
-use nodectl::name::Name;
-use nodectl::state::StateDirs;
+use foundation::files::FileError;
+use foundation::name::Name;
+use foundation::state::StateDirs;
 
 use crate::ansible::{Ansible, AnsibleArgs, AnsibleError, Play};
 use crate::cluster::{ClusterFiles, Unknown};

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use nodectl::build::source::Source;
-use nodectl::command;
-use nodectl::files::FileError;
-use nodectl::name::Name;
-use nodectl::state::StateDirs;
-use nodectl::suite::SuiteRecord;
+use foundation::command;
+use foundation::files::FileError;
+use foundation::lock::Lock;
+use foundation::name::Name;
+use foundation::record::SuiteRecord;
+use foundation::state::StateDirs;
 use serde_json::{Map, Value, json};
 
 use self::ginkgo::{Ended, Ginkgo, GinkgoError};
@@ -42,7 +42,7 @@ pub struct E2eArgs {
     pub parallel: u16,
     /// Where the tests come from, as for `nodectl e2e`: from where the cluster's Kubernetes does, if not given
     #[arg(long, value_name = "SOURCE")]
-    pub from: Option<Source>,
+    pub from: Option<String>,
     /// Where to leave junit.xml, report.json and e2e.log, instead of with the cluster's logs
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
@@ -136,7 +136,7 @@ pub fn run(
         let _ = writeln!(std::io::stderr(), "e2e: tests of {suite}, of a cluster of {version}; --from says others");
     }
     // One run at a time in a directory of results.
-    let _lock = nodectl::files::lock(&dirs.lock(&format!("clusterctl-e2e-{}", args.cluster)))?;
+    let _lock = Lock::take_patiently(&dirs.lock(&format!("clusterctl-e2e-{}", args.cluster)))?;
     let dir = args.dir.clone().unwrap_or_else(|| cluster.log_dir().join("e2e"));
     let mut ginkgo = Ginkgo::new(&suite, &cluster.kubeconfig(), &dir, args)?;
 

@@ -5,9 +5,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
+use foundation::files::FileError;
 use serde::Deserialize;
-
-use nodectl::files::FileError;
 
 /// One line of the events' file.
 #[derive(Clone, Debug, Deserialize, PartialEq)]

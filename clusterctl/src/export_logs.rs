@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use nodectl::files::{self, FileError};
-use nodectl::name::Name;
-use nodectl::state::StateDirs;
+use foundation::files::{self, FileError};
+use foundation::lock::Lock;
+use foundation::name::Name;
+use foundation::state::StateDirs;
 use serde_json::{Map, json};
 
 use self::target::Target;
@@ -85,7 +86,7 @@ pub fn run(
     let ansible = Ansible::find(ansible, dirs)?;
     // Not the cluster's own lock: an `up` that does not end is what the logs may be wanted for.
     dirs.refuse_links(&args.cluster)?;
-    let _lock = files::lock(&dirs.lock(&format!("export-logs-{}", args.cluster)))?;
+    let _lock = Lock::take_patiently(&dirs.lock(&format!("export-logs-{}", args.cluster)))?;
     let fetched = cluster.log_dir().join("export-logs");
     let exported = fetch(dirs, &ansible, args, &cluster, &fetched, interrupted)
         .and_then(|failures| collect(&inventory, &fetched, &target, &failures));
@@ -141,7 +142,7 @@ fn collect<'a>(
         parts.extend(inventory.control_plane().contains(&node).then_some("cluster"));
         let archive = fetched.join(format!("{node}.tar.gz"));
         let unpacked = if archive.is_file() {
-            unpack::archive(&archive, &parts, &unfinished).map_err(|error| nodectl::error_chain(&error))
+            unpack::archive(&archive, &parts, &unfinished).map_err(|error| foundation::error_chain(&error))
         } else {
             Err(reason(node, failures))
         };

@@ -5,9 +5,8 @@ use std::io::Read;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use nodectl::name::Name;
-use nodectl::record::{NodeRecord, Role};
-use nodectl::untrusted;
+use foundation::name::Name;
+use foundation::record::{NodeRecord, Role, untrusted};
 use serde::{Deserialize, Serialize};
 
 /// An inventory in YAML, as Ansible's `yaml` plugin reads it.

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use nodectl::name::Name;
-use nodectl::state::StateDirs;
+use foundation::name::Name;
+use foundation::state::StateDirs;
 
 use crate::cluster::ClusterFiles;
 

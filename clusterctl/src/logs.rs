@@ -5,10 +5,10 @@ mod stream;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use nodectl::command::{self, CommandError};
-use nodectl::component::{Component, Kind};
-use nodectl::name::Name;
-use nodectl::state::StateDirs;
+use foundation::command::{self, CommandError};
+use foundation::name::Name;
+use foundation::record::{Component, Kind};
+use foundation::state::StateDirs;
 use serde_json::json;
 
 use self::stream::{Ended, NodeLog};

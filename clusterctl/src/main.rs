@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clusterctl::cli::Cli;
 use clusterctl::run;
-use nodectl::error_chain;
+use foundation::error_chain;
 
 fn main() -> ExitCode {
     match run::run(Cli::parse(), io::stdin().lock(), io::stdout().lock()) {

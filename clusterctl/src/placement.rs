@@ -1,7 +1,7 @@
 //! Which nodes a component runs on.
 
-use nodectl::component::{Component, Kind};
-use nodectl::name::Name;
+use foundation::name::Name;
+use foundation::record::{Component, Kind};
 
 use crate::inventory::Inventory;
 

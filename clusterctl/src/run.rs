@@ -2,8 +2,8 @@
 
 use std::io::{self, BufRead, Write};
 
-use nodectl::interrupt;
-use nodectl::record::{self, NodeRecord, RecordError};
+use foundation::interrupt;
+use foundation::record::{self, NodeRecord, RecordError};
 
 use crate::cli::{Cli, Verb};
 use crate::debug::{self, DebugError};

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use nodectl::name::Name;
+use foundation::name::Name;
 
 use crate::inventory::{Host, Inventory};
 

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use nodectl::component::{Component, ComponentRecord};
-use nodectl::error_chain;
-use nodectl::files::FileError;
-use nodectl::name::Name;
-use nodectl::record::{self, RecordError};
-use nodectl::state::StateDirs;
+use foundation::error_chain;
+use foundation::files::FileError;
+use foundation::name::Name;
+use foundation::record::{self, Component, ComponentRecord, RecordError};
+use foundation::state::StateDirs;
 
 use crate::ansible::{AnsibleArgs, AnsibleError};
 use crate::builder::BuilderError;
@@ -107,8 +106,8 @@ pub fn run(
         // Before anything is built or watched.
         cluster.nodes(component, &args.nodes)?;
     }
-    match &args.from {
-        Some(source) if args.watch => watch(&cluster, args, source, output, interrupted),
+    match (args.component, &args.from) {
+        (Some(component), Some(source)) if args.watch => watch(&cluster, args, component, source, output, interrupted),
         _ => once(&cluster, args, input, &mut output),
     }
 }
@@ -146,12 +145,13 @@ fn once(cluster: &Running<'_>, args: &SwapArgs, input: impl BufRead, output: &mu
 fn watch(
     cluster: &Running<'_>,
     args: &SwapArgs,
+    component: Component,
     source: &str,
     mut output: impl Write,
     interrupted: &AtomicBool,
 ) -> Result<(), SwapError> {
     // Watched from before it is read: what changes while it is built is not missed.
-    let changes = Changes::of(source)?;
+    let changes = Changes::of(cluster.dirs(), component, source)?;
     loop {
         match once(cluster, args, io::empty(), &mut output) {
             Err(error @ SwapError::Output(_)) => return Err(error),

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use nodectl::files::{self, FileError};
-use nodectl::state::StateDirs;
+use foundation::files::{self, FileError};
+use foundation::state::StateDirs;
 use serde_json::json;
 
 use crate::ansible::{Ansible, AnsibleArgs, AnsibleError, Play};
@@ -74,7 +74,7 @@ pub fn run(
     let cluster = ClusterFiles::new(dirs, inventory.cluster());
     let _lock = cluster.lock(dirs)?;
     dirs.make_private()?;
-    files::write(&cluster.inventory(), text, 0o600)?;
+    files::write_durably(&cluster.inventory(), text, 0o600)?;
     let mut play = Play::new("up");
     play.variables = config.variables(&inventory.nodes())?;
     let summary = ansible.run(&play, Duration::from_secs(args.timeout), dirs, &cluster, interrupted)?;

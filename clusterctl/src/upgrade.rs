@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use nodectl::files::FileError;
-use nodectl::name::Name;
-use nodectl::record::{self, RecordError};
-use nodectl::state::StateDirs;
-use nodectl::supplies::SuppliesRecord;
+use foundation::files::FileError;
+use foundation::name::Name;
+use foundation::record::{self, RecordError, SuppliesRecord};
+use foundation::state::StateDirs;
 use serde_json::{Map, json};
 
 use crate::ansible::{Ansible, AnsibleArgs, AnsibleError, Play};

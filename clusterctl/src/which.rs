@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use nodectl::state::StateDirs;
+use foundation::state::StateDirs;
 
 use crate::ansible::{Ansible, AnsibleArgs, AnsibleError};
 

@@ -2,6 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use foundation::files::FileError;
+use foundation::lock::{Lock, LockError, Mode};
 use serde_json::Value;
 use sha2::{Digest, Sha512};
 
@@ -11,9 +13,7 @@ use crate::cni::chain::ChainError;
 use crate::cni::{Chain, NetworkList, Plugins};
 use crate::detach;
 use crate::dirs::Dirs;
-use crate::files::FileError;
 use crate::heal::LOCKED;
-use crate::lock::{Lock, LockError, Mode};
 use crate::netns::{self, NetnsError};
 use crate::networks::{self, NetworksError};
 
@@ -81,7 +81,9 @@ pub fn add(args: &AttachArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -
     let _lock = Lock::take(&dirs.network_lock(&list.name), Mode::Shared, LOCKED)?;
     chain.add(&attachment).map_err(|add| match chain.del(&attachment) {
         Ok(()) => add.into(),
-        Err(del) => AttachError::NotRolledBack { add: crate::error_chain(&add), del: crate::error_chain(&del) },
+        Err(del) => {
+            AttachError::NotRolledBack { add: foundation::error_chain(&add), del: foundation::error_chain(&del) }
+        }
     })
 }
 

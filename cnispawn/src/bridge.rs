@@ -8,13 +8,13 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use foundation::files::FileError;
+use foundation::name::MachineName;
 use serde_json::Value;
 
 use crate::cni::NetworkList;
 use crate::dirs::Dirs;
-use crate::files::FileError;
 use crate::link;
-use crate::name::Name;
 use crate::record::{Record, Recorded};
 
 /// How long the kernel may take to remove a bridge's last port after its peer's namespace is gone.
@@ -67,7 +67,12 @@ pub fn before(dirs: &Dirs, network: &str) -> Result<BTreeSet<String>, BridgeErro
 ///
 /// # Errors
 /// When the records cannot be read, or the kernel refuses.
-pub fn remove(dirs: &Dirs, name: &Name, list: &NetworkList, before: &BTreeSet<String>) -> Result<(), BridgeError> {
+pub fn remove(
+    dirs: &Dirs,
+    name: &MachineName,
+    list: &NetworkList,
+    before: &BTreeSet<String>,
+) -> Result<(), BridgeError> {
     if !attachments(dirs, &list.name, Some(name))?.is_empty() {
         return Ok(());
     }
@@ -81,7 +86,7 @@ pub fn remove(dirs: &Dirs, name: &Name, list: &NetworkList, before: &BTreeSet<St
 }
 
 /// The recorded attachments to a network, but for those of the container `except`.
-fn attachments(dirs: &Dirs, network: &str, except: Option<&Name>) -> Result<Vec<Recorded>, FileError> {
+fn attachments(dirs: &Dirs, network: &str, except: Option<&MachineName>) -> Result<Vec<Recorded>, FileError> {
     Record::attachments(dirs, except, |list, _| list.name == network)
 }
 

@@ -5,17 +5,17 @@ use std::io;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
+use foundation::files::{self, FileError};
+use foundation::lock::{Lock, LockError, Mode};
+use foundation::subnet::{self, RoutesError};
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde_json::{Value, json};
 
 use crate::cni::NetworkList;
 use crate::cni::conf::ConfError;
 use crate::dirs::Dirs;
-use crate::files::{self, FileError};
 use crate::heal::LOCKED;
-use crate::lock::{Lock, LockError, Mode};
 use crate::record::Record;
-use crate::subnet::{self, RoutesError};
 
 /// The network's name, and its bridge's.
 pub const NAME: &str = "cnispawn0";
@@ -69,7 +69,7 @@ pub fn list(dirs: &Dirs) -> Result<NetworkList, BuiltinError> {
     let v4 = subnet::free(pool, 24, &subnet::of_host(Some(NAME))?).ok_or(BuiltinError::NoSubnet)?;
     let text = format!("{:#}\n", conf(v4, may_have_ipv6()?.then(local_subnet), &dirs.state_dir.join("ipam")));
     let list = NetworkList::parse(&text).map_err(not_ours)?;
-    files::write_durably(&path, text.as_bytes())?;
+    files::write_private_durably(&path, text.as_bytes())?;
     Ok(list)
 }
 

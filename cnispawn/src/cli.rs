@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use foundation::name::MachineName;
 
 use crate::cni::Plugins;
 use crate::dirs::Dirs;
-use crate::name::Name;
 use crate::networks::DEFAULT_CONF_DIR;
 use crate::options::{Bandwidth, NetworkOption, Publish};
 
@@ -46,7 +46,7 @@ pub enum Verb {
     /// then takes over its network as it is.
     Release {
         /// The container
-        name: Name,
+        name: MachineName,
         /// The status with which it ended
         #[arg(long, value_name = "STATUS", env = "EXIT_STATUS", default_value = "")]
         exit_status: String,
@@ -84,7 +84,7 @@ pub enum Verb {
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
     /// The container's name: DNS labels joined by dots
-    pub name: Name,
+    pub name: MachineName,
     /// A network, with the container's interface, addresses and hardware address in it if they are to be fixed; may be
     /// repeated (eth0, eth1, ...). Unless given: the configuration directory's first, or `cnispawn0`, which is built in
     #[arg(long = "network", value_name = "NET[:ifname=NAME,ip=ADDRESS,mac=ADDRESS]")]
@@ -143,7 +143,7 @@ pub struct AttachmentArgs {
 #[derive(Debug, clap::Args)]
 pub struct WatchArgs {
     /// The container
-    pub name: Name,
+    pub name: MachineName,
     /// Inherited descriptor of the container's process
     #[arg(long)]
     pub pidfd: i32,

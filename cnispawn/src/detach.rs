@@ -3,11 +3,12 @@
 use std::thread;
 use std::time::Duration;
 
+use foundation::lock::{Lock, LockError, Mode};
+
 use crate::cni::chain::ChainError;
 use crate::cni::{Attachment, Chain};
 use crate::dirs::Dirs;
 use crate::heal::LOCKED;
-use crate::lock::{Lock, LockError, Mode};
 use crate::netns::{self, NetnsError};
 use crate::standin;
 
@@ -50,7 +51,7 @@ pub fn detach(dirs: &Dirs, chain: &Chain<'_>, attachment: &Attachment) -> Result
         match chain.del(attachment) {
             Ok(()) => break,
             Err(error) if last => return Err(error.into()),
-            Err(error) => tracing::debug!("DEL again after: {}", crate::error_chain(&error)),
+            Err(error) => tracing::debug!("DEL again after: {}", foundation::error_chain(&error)),
         }
         thread::sleep(PAUSE * 2_u32.pow(attempt - 1));
     }
@@ -72,6 +73,6 @@ pub fn chains_lock(dirs: &Dirs, chain: &Chain<'_>) -> Result<Option<Lock>, LockE
 fn put_standin(attachment: &Attachment, chain: &Chain<'_>) {
     let Some(result) = chain.cached_result(attachment) else { return };
     if let Err(error) = standin::put(&attachment.netns, &attachment.if_name, &result) {
-        tracing::warn!("{}; iptables rules may be left", crate::error_chain(&error));
+        tracing::warn!("{}; iptables rules may be left", foundation::error_chain(&error));
     }
 }

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use foundation::name::MachineName;
+
 use crate::cni::Cache;
-use crate::name::Name;
 
 /// Directories of our own and libcni's; moved together, two sets of containers don't know of each other.
 #[derive(Clone, Debug, clap::Args)]
@@ -26,7 +27,7 @@ impl Dirs {
     }
 
     /// The lock of a container, held while it is being set up, while it is watched, and while it is being undone.
-    pub fn container_lock(&self, name: &Name) -> PathBuf {
+    pub fn container_lock(&self, name: &MachineName) -> PathBuf {
         self.run_containers().join(format!("{name}.lock"))
     }
 
@@ -66,12 +67,12 @@ impl Dirs {
     }
 
     /// A container's /etc/resolv.conf, where its networks name nameservers.
-    pub fn resolv_conf(&self, name: &Name) -> PathBuf {
+    pub fn resolv_conf(&self, name: &MachineName) -> PathBuf {
         self.run_containers().join(format!("{name}.resolv.conf"))
     }
 
     /// What a container's watcher has to say; gone when there was nothing.
-    pub fn watcher_log(&self, name: &Name) -> PathBuf {
+    pub fn watcher_log(&self, name: &MachineName) -> PathBuf {
         self.run_containers().join(format!("{name}.log"))
     }
 }

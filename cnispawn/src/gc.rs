@@ -3,16 +3,17 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
+use foundation::error_chain;
+use foundation::files::{self, FileError};
+use foundation::lock::{Lock, LockError, Mode};
+use foundation::name::MachineName;
+
 use crate::cni::chain::ChainError;
 use crate::cni::{Attachment, Chain, Plugins};
 use crate::detach::{self, DetachError};
 use crate::dirs::Dirs;
-use crate::error_chain;
-use crate::files::{self, FileError};
 use crate::heal::{self, HealError, LOCKED};
 use crate::host::{self, HostError};
-use crate::lock::{Lock, LockError, Mode};
-use crate::name::Name;
 use crate::netns;
 use crate::networks::{self, NetworksError};
 use crate::record::Record;
@@ -104,7 +105,7 @@ fn all(left: Vec<String>) -> Result<(), GcError> {
 
 /// Remove the lock, and half a record, of a container that was killed before its record was written, or whose watcher
 /// was killed after it had removed it: nothing else is left of it.
-fn clear(dirs: &Dirs, name: &Name) -> Result<(), HealError> {
+fn clear(dirs: &Dirs, name: &MachineName) -> Result<(), HealError> {
     if Record::load(dirs, name)?.is_some() { Ok(()) } else { release_ended(dirs, name) }
 }
 
@@ -114,7 +115,7 @@ fn collect(dirs: &Dirs, record: &Record) -> Result<(), HealError> {
 
 /// Undo what is recorded, and remove the container's files. A held lock is waited for even where there is no record: a
 /// killed process holds it until the kernel is through with it.
-fn release_ended(dirs: &Dirs, name: &Name) -> Result<(), HealError> {
+fn release_ended(dirs: &Dirs, name: &MachineName) -> Result<(), HealError> {
     match heal::claim(dirs, name) {
         Ok(lock) => {
             Record::forget(dirs, name)?;

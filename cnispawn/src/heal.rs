@@ -4,20 +4,21 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use foundation::files::FileError;
+use foundation::lock::{Lock, LockError, Mode};
+use foundation::name::MachineName;
+use foundation::process::end_all;
+
 use crate::bridge::{self, BridgeError};
 use crate::cni::conf::ConfError;
 use crate::cni::{Chain, NetworkList};
 use crate::detach::{self, DetachError};
 use crate::dirs::Dirs;
-use crate::files::FileError;
 use crate::host::{self, HostError};
 use crate::hostport::{self, HostportError};
-use crate::lock::{Lock, LockError, Mode};
-use crate::name::Name;
 use crate::netns::{self, NetnsError};
 use crate::networks;
 use crate::orphan;
-use crate::process::end_all;
 use crate::record::{Record, RecordError, Recorded};
 use crate::unix_export;
 
@@ -35,7 +36,7 @@ pub enum HealError {
     #[error("container {name} runs already, as process {pid}; choose another name or stop it")]
     Running {
         /// The container.
-        name: Name,
+        name: MachineName,
         /// Its process.
         pid: i32,
     },
@@ -43,7 +44,7 @@ pub enum HealError {
     #[error("processes {pids:?} of container {name} do not end; look at /proc/{}/stack", pids[0])]
     Unkillable {
         /// The container.
-        name: Name,
+        name: MachineName,
         /// The processes.
         pids: Vec<i32>,
     },
@@ -51,7 +52,7 @@ pub enum HealError {
     #[error("cannot look for the processes of container {name}")]
     Processes {
         /// The container.
-        name: Name,
+        name: MachineName,
         /// Why.
         source: io::Error,
     },
@@ -59,7 +60,7 @@ pub enum HealError {
     #[error("cannot detach container {name}")]
     Detach {
         /// The container.
-        name: Name,
+        name: MachineName,
         /// Why.
         source: DetachError,
     },
@@ -76,7 +77,7 @@ pub enum HealError {
     #[error("the record of container {name} holds no network configuration")]
     Conf {
         /// The container.
-        name: Name,
+        name: MachineName,
         /// Why.
         source: ConfError,
     },
@@ -98,7 +99,7 @@ pub enum HealError {
 ///
 /// # Errors
 /// When the container runs, or something cannot be undone.
-pub fn claim(dirs: &Dirs, name: &Name) -> Result<Lock, HealError> {
+pub fn claim(dirs: &Dirs, name: &MachineName) -> Result<Lock, HealError> {
     claim_for(dirs, name, |_| false).map(|(lock, _)| lock)
 }
 
@@ -109,7 +110,7 @@ pub fn claim(dirs: &Dirs, name: &Name) -> Result<Lock, HealError> {
 /// As [`claim`].
 pub fn claim_for(
     dirs: &Dirs,
-    name: &Name,
+    name: &MachineName,
     keep: impl FnOnce(&Record) -> bool,
 ) -> Result<(Lock, Option<Record>), HealError> {
     let path = dirs.container_lock(name);
@@ -190,9 +191,9 @@ fn list(record: &Record, recorded: &Recorded) -> Result<NetworkList, HealError> 
 ///
 /// # Errors
 /// When the file system refuses.
-pub fn release(dirs: &Dirs, name: &Name, lock: Lock) -> Result<(), FileError> {
+pub fn release(dirs: &Dirs, name: &MachineName, lock: Lock) -> Result<(), FileError> {
     for path in [dirs.watcher_log(name), dirs.resolv_conf(name)] {
-        crate::files::remove_if_exists(&path)?;
+        foundation::files::remove_if_exists(&path)?;
     }
     lock.remove()
 }

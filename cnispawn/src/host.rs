@@ -13,15 +13,16 @@ mod work;
 use std::collections::BTreeSet;
 use std::io;
 
+use foundation::files::FileError;
+use foundation::lock::{Lock, LockError, Mode};
+use foundation::name::MachineName;
+
 use self::work::{persist, together};
 use crate::bridge::{self, Bridge};
 use crate::cni::NetworkList;
 use crate::cni::conf::ConfError;
 use crate::dirs::Dirs;
-use crate::files::FileError;
 use crate::heal::LOCKED;
-use crate::lock::{Lock, LockError, Mode};
-use crate::name::Name;
 use crate::record::Record;
 
 /// Why the host was not told.
@@ -93,7 +94,7 @@ pub fn admit(dirs: &Dirs, record: &Record) -> Result<(), HostError> {
 ///
 /// # Errors
 /// When a program refuses. The others have been told.
-pub fn dismiss(dirs: &Dirs, name: &Name, lists: &[NetworkList]) -> Result<(), HostError> {
+pub fn dismiss(dirs: &Dirs, name: &MachineName, lists: &[NetworkList]) -> Result<(), HostError> {
     // Another network may make a bridge of the same name; then its lock is not held, but ours here is.
     let _lock = Lock::take(&dirs.host_lock(), Mode::Exclusive, LOCKED)?;
     let others = Record::attachments(dirs, Some(name), |_, _| true)?;

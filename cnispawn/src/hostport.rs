@@ -5,11 +5,12 @@
 
 use std::io;
 
+use foundation::files::FileError;
+use foundation::name::MachineName;
+
 use crate::cni::{Attachment, NetworkList};
 use crate::dirs::Dirs;
-use crate::files::FileError;
 use crate::iptables;
-use crate::name::Name;
 use crate::record::{Record, Recorded};
 
 /// What the plugin's chains are called, of either family.
@@ -52,7 +53,7 @@ pub fn before(dirs: &Dirs) -> Result<bool, HostportError> {
 ///
 /// # Errors
 /// When iptables fails, or the records cannot be read.
-pub fn remove(dirs: &Dirs, name: &Name) -> Result<(), HostportError> {
+pub fn remove(dirs: &Dirs, name: &MachineName) -> Result<(), HostportError> {
     if !publishing(dirs, Some(name))?.is_empty() {
         return Ok(());
     }
@@ -66,7 +67,7 @@ pub fn remove(dirs: &Dirs, name: &Name) -> Result<(), HostportError> {
 }
 
 /// The recorded attachments that publish ports, but for those of the container `except`.
-fn publishing(dirs: &Dirs, except: Option<&Name>) -> Result<Vec<Recorded>, FileError> {
+fn publishing(dirs: &Dirs, except: Option<&MachineName>) -> Result<Vec<Recorded>, FileError> {
     Record::attachments(dirs, except, publishes)
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::tool::Tool;
+use foundation::tool::Tool;
 
 /// What reads and changes the tables of one family.
 #[derive(Clone, Copy, Debug)]

@@ -3,16 +3,17 @@
 use std::io;
 use std::time::Duration;
 
+use foundation::files::{self, FileError};
+use foundation::lock::LockError;
+use foundation::process::{Process, end_all};
+
 use crate::cni::chain::ChainError;
 use crate::cni::conf::ConfError;
 use crate::dirs::Dirs;
 use crate::dns;
-use crate::files::{self, FileError};
 use crate::hold;
-use crate::lock::LockError;
 use crate::netns::{self, NetnsError};
 use crate::networks;
-use crate::process::{Process, end_all};
 use crate::record::Record;
 
 /// How long the container's processes may take to be gone when it could not be attached.
@@ -54,7 +55,7 @@ pub fn attach(dirs: &Dirs, record: &Record, ready: impl FnOnce() -> io::Result<(
         let added = add(dirs, record, payload);
         if let Err(error) = &added {
             // cnispawn is systemd-nspawn by now: nobody but us can say so.
-            eprintln!("cnispawn: {}", crate::error_chain(error));
+            eprintln!("cnispawn: {}", foundation::error_chain(error));
             end(record, payload)?;
         }
         Ok(())

@@ -2,13 +2,13 @@
 
 use std::io::{self, Write};
 
+use foundation::files::FileError;
+use foundation::table;
 use serde_json::{Value, json};
 
 use crate::cni::result::addresses;
 use crate::dirs::Dirs;
-use crate::files::FileError;
 use crate::record::{Record, RecordError};
-use crate::table;
 
 /// Why containers could not be listed.
 #[derive(Debug, thiserror::Error)]

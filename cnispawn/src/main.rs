@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cnispawn::cli::Cli;
-use cnispawn::{error_chain, log, verb};
+use cnispawn::{log, verb};
+use foundation::error_chain;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

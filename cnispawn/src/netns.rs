@@ -6,14 +6,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use foundation::files;
+use foundation::process;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::net::if_::if_nametoindex;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::statfs::{NSFS_MAGIC, statfs};
 
-use crate::files;
 use crate::link;
-use crate::process;
 
 /// Where ip-netns(8) keeps them, so that `ip netns` shows ours too.
 const DIR: &str = "/run/netns";

@@ -4,9 +4,8 @@ use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::Path;
 
+use foundation::name::MachineName;
 use serde::{Deserialize, Serialize};
-
-use crate::name::Name;
 
 /// Options with a value that may be the next argument (systemd-nspawn(1)); needed to tell values from the command.
 const WITH_VALUE: &str = "ambient-capability bind bind-ro bind-user capability chdir console cpu-affinity directory \
@@ -80,7 +79,7 @@ pub struct Surroundings<'a> {
 }
 
 /// The arguments for systemd-nspawn: ours, and then the user's.
-pub fn args(name: &Name, around: &Surroundings<'_>, asked: &Asked, user: &[OsString]) -> Vec<OsString> {
+pub fn args(name: &MachineName, around: &Surroundings<'_>, asked: &Asked, user: &[OsString]) -> Vec<OsString> {
     let mut args = Vec::new();
     if asked.order == Order::NetworkFirst {
         args.push(joined("--network-namespace-path=", around.netns));

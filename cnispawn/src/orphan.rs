@@ -7,7 +7,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::process;
+use foundation::process;
 
 /// How long an execve(2) may take after it has closed the caller's files.
 const EXECUTED: Duration = Duration::from_secs(2);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use foundation::name::MachineName;
 use serde_json::{Value, json};
 
 use crate::attach;
@@ -13,7 +14,6 @@ use crate::cni::attachment::AttachmentError;
 use crate::cni::chain::ChainError;
 use crate::cni::{Attachment, Chain, Command, NetworkList, Plugins};
 use crate::dirs::Dirs;
-use crate::name::Name;
 use crate::netns;
 use crate::networks::{self, NetworksError};
 use crate::nspawn::{self, Asked, NspawnError, Surroundings};
@@ -22,7 +22,7 @@ use crate::options::NetworkOption;
 /// What `cnispawn run` is going to do.
 pub struct Plan {
     /// The container.
-    pub name: Name,
+    pub name: MachineName,
     /// Its network namespace.
     pub netns: PathBuf,
     /// Its networks, in ADD's order.

@@ -7,6 +7,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use foundation::files::{self, FileError};
+use foundation::name::MachineName;
+use foundation::process::Process;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -15,18 +18,15 @@ use crate::cni::chain::ChainError;
 use crate::cni::conf::ConfError;
 use crate::cni::{Attachment, Chain, NetworkList, Plugins};
 use crate::dirs::Dirs;
-use crate::files::{self, FileError};
-use crate::name::Name;
 use crate::netns;
 use crate::nspawn::Order;
-use crate::process::Process;
 
 /// A container that has, is getting, or has had a network.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
     /// The container.
-    pub name: Name,
+    pub name: MachineName,
     /// The process that is cnispawn and then systemd-nspawn.
     pub process: Process,
     /// The network namespace's path.
@@ -139,7 +139,7 @@ impl Record {
         named_after && self.netns == netns::path(self.name.as_str()) && self.attachments.iter().all(is_own)
     }
 
-    fn path(dirs: &Dirs, name: &Name) -> PathBuf {
+    fn path(dirs: &Dirs, name: &MachineName) -> PathBuf {
         dirs.records().join(format!("{name}.json"))
     }
 
@@ -147,7 +147,7 @@ impl Record {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn load(dirs: &Dirs, name: &Name) -> Result<Option<Self>, RecordError> {
+    pub fn load(dirs: &Dirs, name: &MachineName) -> Result<Option<Self>, RecordError> {
         read(&Self::path(dirs, name))
     }
 
@@ -167,7 +167,7 @@ impl Record {
     /// When the records cannot be listed. One that cannot be read has none.
     pub fn attachments(
         dirs: &Dirs,
-        except: Option<&Name>,
+        except: Option<&MachineName>,
         wanted: impl Fn(&NetworkList, &Attachment) -> bool,
     ) -> Result<Vec<Recorded>, FileError> {
         let records = Self::all(dirs)?.into_iter().flatten().filter(|record| Some(&record.name) != except);
@@ -183,7 +183,7 @@ impl Record {
     pub fn write(&self, dirs: &Dirs) -> Result<(), FileError> {
         let path = Self::path(dirs, &self.name);
         let text = serde_json::to_vec_pretty(self).map_err(FileError::of("write", &path))?;
-        files::write_durably(&path, &text)
+        files::write_private_durably(&path, &text)
     }
 
     /// Remove the record: nothing is left to undo.
@@ -198,7 +198,7 @@ impl Record {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn forget(dirs: &Dirs, name: &Name) -> Result<(), FileError> {
+    pub fn forget(dirs: &Dirs, name: &MachineName) -> Result<(), FileError> {
         files::remove_written(&Self::path(dirs, name))
     }
 }

@@ -3,9 +3,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use foundation::name::MachineName;
+
 use crate::dirs::Dirs;
 use crate::heal::{self, HealError};
-use crate::name::Name;
 use crate::nspawn::Order;
 use crate::record::Record;
 
@@ -52,7 +53,7 @@ pub fn wait(dirs: &Dirs, record: &Record) -> Result<(), HealError> {
 ///
 /// # Errors
 /// When the container runs, or something is left.
-pub fn release(dirs: &Dirs, name: &Name, exit_status: &str) -> Result<(), HealError> {
+pub fn release(dirs: &Dirs, name: &MachineName, exit_status: &str) -> Result<(), HealError> {
     if let Some(record) = Record::load(dirs, name)?.filter(|_| is_one(exit_status.parse().ok()))
         && !record.process.is_alive()
         && (record.parked || park(dirs, &record)?)
@@ -62,7 +63,7 @@ pub fn release(dirs: &Dirs, name: &Name, exit_status: &str) -> Result<(), HealEr
     undo_ended(dirs, name)
 }
 
-fn undo_ended(dirs: &Dirs, name: &Name) -> Result<(), HealError> {
+fn undo_ended(dirs: &Dirs, name: &MachineName) -> Result<(), HealError> {
     let lock = heal::claim(dirs, name)?;
     Ok(heal::release(dirs, name, lock)?)
 }

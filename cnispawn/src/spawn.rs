@@ -6,21 +6,22 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
+use foundation::files::{self, FileError};
+use foundation::lock::{Lock, LockError};
+use foundation::process::Process;
+
 use crate::bridge::{self, BridgeError};
 use crate::cni::Chain;
 use crate::cni::chain::ChainError;
 use crate::dirs::Dirs;
 use crate::dns;
-use crate::files::{self, FileError};
 use crate::heal::{self, HealError};
 use crate::host::{self, HostError};
 use crate::hostport::{self, HostportError};
-use crate::lock::{Lock, LockError};
 use crate::netns::{self, NetnsError};
 use crate::networks;
 use crate::nspawn::Order;
 use crate::plan::{Plan, PlanError};
-use crate::process::Process;
 use crate::record::{Record, Recorded};
 use crate::watch::{self, WatchError};
 
@@ -116,7 +117,7 @@ pub fn run(plan: &Plan, supervised: bool, dirs: &Dirs) -> Result<Infallible, Spa
     match undone.and_then(|record| record.map_or(Ok(()), |record| heal::undo(dirs, &record))) {
         Ok(()) => heal::release(dirs, &plan.name, lock)?,
         Err(left) => {
-            let (failure, left) = (crate::error_chain(&failure), crate::error_chain(&left));
+            let (failure, left) = (foundation::error_chain(&failure), foundation::error_chain(&left));
             return Err(SpawnError::NotUndone { failure, left });
         }
     }

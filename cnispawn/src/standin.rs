@@ -6,11 +6,11 @@
 
 use std::path::Path;
 
+use foundation::ip::ip;
 use nix::net::if_::if_nametoindex;
 use serde_json::Value;
 
 use crate::cni::{NetworkList, result};
-use crate::ip::ip;
 use crate::netns::{self, NetnsError};
 
 /// Whether DEL of this network leaves rules behind when the interface is gone.

@@ -3,11 +3,12 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use foundation::table;
+
 use crate::cni::chain::{ChainError, PluginStatus, Readiness};
 use crate::cni::{Chain, Plugins};
 use crate::dirs::Dirs;
 use crate::networks::{self, NetworksError};
-use crate::table;
 
 /// Why a network cannot take containers, or is not known to.
 #[derive(Debug, thiserror::Error)]

@@ -3,10 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use foundation::files::FileError;
+use foundation::name::MachineName;
 use nix::mount::{MntFlags, umount2};
-
-use crate::files::FileError;
-use crate::name::Name;
 
 /// Where systemd-nspawn has those of its containers (seen with 257 and 262). It refuses to start a container for which
 /// one is mounted there already.
@@ -16,7 +15,7 @@ const DIR: &str = "/run/systemd/nspawn";
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn remove(name: &Name) -> Result<(), FileError> {
+pub fn remove(name: &MachineName) -> Result<(), FileError> {
     let dir = Path::new(DIR);
     unmount(&dir.join("unix-export").join(name.as_str()))?;
     unmount(&dir.join(name.as_str()).join("unix-export"))

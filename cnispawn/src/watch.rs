@@ -10,19 +10,19 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use foundation::files::FileError;
+use foundation::lock::Lock;
+use foundation::name::MachineName;
+use foundation::process::{self, pidfd, wait_ended};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{close, dup2_stderr, dup2_stdout, setsid, write};
 
 use crate::cli::WatchArgs;
 use crate::dirs::Dirs;
-use crate::files::FileError;
 use crate::heal::{self, HealError};
 use crate::late::{self, LateError};
-use crate::lock::Lock;
-use crate::name::Name;
 use crate::nspawn::Order;
-use crate::process::{self, pidfd, wait_ended};
 use crate::record::Record;
 use crate::restart;
 
@@ -51,7 +51,7 @@ pub enum WatchError {
     #[error("cannot watch container {name}")]
     Watch {
         /// The container.
-        name: Name,
+        name: MachineName,
         /// Why.
         source: io::Error,
     },
@@ -70,7 +70,7 @@ pub enum WatchError {
 ///
 /// # Errors
 /// When it does not come up.
-pub fn start(dirs: &Dirs, name: &Name, order: Order, lock: &Lock) -> Result<(), WatchError> {
+pub fn start(dirs: &Dirs, name: &MachineName, order: Order, lock: &Lock) -> Result<(), WatchError> {
     let stderr = match order {
         Order::NetworkFirst => Stdio::from(open_log(dirs, name)?),
         // It will have to say why it could not attach the container.
@@ -93,7 +93,7 @@ pub fn start(dirs: &Dirs, name: &Name, order: Order, lock: &Lock) -> Result<(), 
     if said == READY { Ok(()) } else { Err(WatchError::NotReady { log: dirs.watcher_log(name) }) }
 }
 
-fn open_log(dirs: &Dirs, name: &Name) -> Result<File, FileError> {
+fn open_log(dirs: &Dirs, name: &MachineName) -> Result<File, FileError> {
     let path = dirs.watcher_log(name);
     File::options().create(true).append(true).open(&path).map_err(FileError::of("open", &path))
 }

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::files::{self, FileError};
+use foundation::files::{self, FileError};
+use foundation::state::StateDirs;
+
 use crate::host::{Hierarchy, Host};
 use crate::node::Node;
-use crate::state::StateDirs;
 
 /// Where containerd finds it, in the node.
 pub const TARGET: &str = "/etc/containerd/conf.d/10-host.toml";
@@ -20,7 +21,7 @@ pub fn path(dirs: &StateDirs, node: &Node) -> PathBuf {
 /// # Errors
 /// When the file system refuses.
 pub fn write(host: Host, dirs: &StateDirs, node: &Node) -> Result<(), FileError> {
-    files::write(&path(dirs, node), containerd(host, may_lower_oom_score()), 0o644)
+    files::write_durably(&path(dirs, node), containerd(host, may_lower_oom_score()), 0o644)
 }
 
 /// Without CAP_SYS_RESOURCE nobody lowers oom_score_adj: runc fails with "can't get final child's PID from pipe".

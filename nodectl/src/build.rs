@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::component::Component;
-use crate::files::FileError;
+use foundation::files::FileError;
+use foundation::name::Name;
+use foundation::record::{self, Component, RecordError};
+use foundation::state::StateDirs;
+
 use crate::images;
-use crate::name::Name;
-use crate::record::{self, RecordError};
-use crate::state::StateDirs;
 
 pub mod archives;
 pub mod base;

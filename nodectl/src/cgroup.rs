@@ -15,9 +15,9 @@ use std::time::Duration;
 
 pub use self::controllers::ControllersError;
 pub use self::hierarchies::{parse_controllers, reach};
-use crate::files::FileError;
 use crate::host::Hierarchy;
 use crate::limits::Limits;
+use foundation::files::FileError;
 
 /// Key: the hierarchy as /proc/PID/cgroup names it (`memory`, `name=systemd`, `` for version 2). Value: a cgroup in it.
 pub type Cgroups = BTreeMap<String, PathBuf>;

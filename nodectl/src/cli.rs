@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use foundation::name::Name;
+use foundation::state::StateDirs;
 
 use crate::build::BuildArgs;
 use crate::build::remove::RemoveArgs;
@@ -14,9 +16,7 @@ use crate::doctor::DoctorArgs;
 use crate::load::LoadArgs;
 use crate::logs::LogsArgs;
 use crate::ls::LsArgs;
-use crate::name::Name;
 use crate::start::StartArgs;
-use crate::state::StateDirs;
 
 /// Build node images, and start, stop, list and remove nodes: machines under systemd-nspawn.
 ///

@@ -5,11 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use foundation::command::{self, CommandError};
+use foundation::files::FileError;
 use tempfile::NamedTempFile;
 use walkdir::WalkDir;
-
-use crate::command::{self, CommandError};
-use crate::files::FileError;
 
 /// Why a directory could not be cloned.
 #[derive(Debug, thiserror::Error)]

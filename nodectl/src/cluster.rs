@@ -1,19 +1,20 @@
 //! What the nodes of a cluster share: its network, its SSH key, its known_hosts file.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-use cnispawn::subnet;
+use foundation::files::{self, FileError};
+use foundation::lock::Lock;
+use foundation::name::Name;
+use foundation::state::StateDirs;
+use foundation::subnet;
 use ipnet::Ipv4Net;
 
-use crate::files::{self, FileError};
 use crate::keys::{self, KeyError, KeyPair};
-use crate::name::Name;
 use crate::network::{Network, NetworkError};
 use crate::node::Node;
-use crate::state::StateDirs;
 use crate::tree;
 
 /// Bytes of a public key's line at the most; one of Ed25519 has a hundred.
@@ -82,7 +83,7 @@ impl Cluster {
 
     fn make(dirs: &StateDirs, name: &Name) -> Result<Self, ClusterError> {
         // Two clusters that are planned at the same time must not choose the same subnet.
-        let _planning = files::lock(&dirs.lock("subnets"))?;
+        let _planning = Lock::take_patiently(&dirs.lock("subnets"))?;
         let network = Network::plan(name, &taken_subnets(dirs)?)?;
         let cluster = Cluster { name: name.clone(), dir: dirs.cluster(name), network };
         let conflist = cluster.network.conflist(&cluster.ipam_dir());
@@ -97,9 +98,9 @@ impl Cluster {
     ///
     /// # Errors
     /// When the lock's file cannot be made, or something in the cluster's directory leads elsewhere.
-    pub fn lock(dirs: &StateDirs, name: &Name) -> Result<File, FileError> {
+    pub fn lock(dirs: &StateDirs, name: &Name) -> Result<Lock, FileError> {
         dirs.refuse_links(name)?;
-        files::lock(&dirs.lock(&format!("cluster-{name}")))
+        Lock::take_patiently(&dirs.lock(&format!("cluster-{name}")))
     }
 
     /// Directory of the CNI configuration.
@@ -179,7 +180,7 @@ pub fn remove_parts(dir: &Path) -> Result<(), FileError> {
 /// # Errors
 /// When the directory cannot be read.
 pub fn names(dirs: &StateDirs) -> Result<Vec<Name>, FileError> {
-    Ok(files::entries(&dirs.clusters())?.iter().filter_map(|name| name.parse().ok()).collect())
+    Ok(files::names_in(&dirs.clusters())?.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
 /// Subnets that a new cluster's must be apart from: the host's, and those of the other clusters.

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 pub use self::report::DoctorError;
 use crate::host::Host;
-use crate::state::StateDirs;
+use foundation::state::StateDirs;
 
 /// What `nodectl doctor` is asked.
 #[derive(Clone, Debug, clap::Args)]

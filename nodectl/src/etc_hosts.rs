@@ -8,11 +8,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::command::{self, CommandError};
-use crate::files::{self, FileError};
-use crate::name::Name;
+use foundation::command::{self, CommandError};
+use foundation::files::FileError;
+use foundation::lock::Lock;
+use foundation::name::Name;
+use foundation::state::StateDirs;
+
 use crate::node::Node;
-use crate::state::StateDirs;
 
 const HOSTS: &str = "/etc/hosts";
 
@@ -38,7 +40,7 @@ pub enum EtcHostsError {
 /// # Errors
 /// When the file cannot be read or written; it is as it was then.
 pub fn add(dirs: &StateDirs, cluster: &Name, nodes: &[Node]) -> Result<(), EtcHostsError> {
-    let _lock = files::lock(&dirs.lock("etc-hosts"))?;
+    let _lock = Lock::take_patiently(&dirs.lock("etc-hosts"))?;
     change(Path::new(HOSTS), |text| with(&without(text, &mark(dirs, cluster)), &mark(dirs, cluster), nodes))
 }
 
@@ -47,7 +49,7 @@ pub fn add(dirs: &StateDirs, cluster: &Name, nodes: &[Node]) -> Result<(), EtcHo
 /// # Errors
 /// As [`add`].
 pub fn update(dirs: &StateDirs, cluster: &Name, nodes: &[Node]) -> Result<(), EtcHostsError> {
-    let _lock = files::lock(&dirs.lock("etc-hosts"))?;
+    let _lock = Lock::take_patiently(&dirs.lock("etc-hosts"))?;
     let mark = mark(dirs, cluster);
     change(Path::new(HOSTS), |text| {
         let rest = without(text, &mark);
@@ -120,7 +122,7 @@ fn change(path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<(), EtcH
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Role;
+    use foundation::record::Role;
 
     const MARK: &str = "# nodectl: cluster dev of /var/lib/kubeadm-systemd";
 

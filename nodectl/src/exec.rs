@@ -6,10 +6,11 @@ use std::io::{self, IsTerminal};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use crate::command::{self, CommandError};
-use crate::files::FileError;
+use foundation::command::{self, CommandError};
+use foundation::files::FileError;
+use foundation::state::StateDirs;
+
 use crate::node::{Machine, Node};
-use crate::state::StateDirs;
 
 /// What a login on the node would have in PATH.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use cnispawn::files::FileError;
+pub use foundation::files::FileError;
 
-use crate::interrupt;
+use foundation::interrupt;
 
 /// Write `content` to `path` by way of a temporary file beside it, synced: a power cut leaves the old file or the new.
 ///
@@ -165,14 +165,14 @@ mod tests {
         let path = dir.path().join("lock");
         let held = lock_within(&path, PATIENCE, || false).expect("free");
         let error = lock_within(&path, Duration::ZERO, || false).expect_err("held");
-        assert!(crate::error_chain(&error).ends_with("another command still holds it after 0 s"), "{error}");
+        assert!(foundation::error_chain(&error).ends_with("another command still holds it after 0 s"), "{error}");
 
         let asked = Cell::new(0);
         let is_asked = || asked.replace(asked.get() + 1) > 0;
         let error = lock_within(&path, PATIENCE, is_asked).expect_err("held");
-        assert!(crate::error_chain(&error).ends_with("lock: interrupted"), "{error}");
+        assert!(foundation::error_chain(&error).ends_with("lock: interrupted"), "{error}");
         let error = lock_within(&path, Duration::ZERO, || true).expect_err("held");
-        assert!(crate::error_chain(&error).ends_with("after 0 s"), "what is undone is not interrupted: {error}");
+        assert!(foundation::error_chain(&error).ends_with("after 0 s"), "what is undone is not interrupted: {error}");
 
         drop(held);
         lock_within(&path, Duration::ZERO, || true).expect("free again");

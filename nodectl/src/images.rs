@@ -4,12 +4,11 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use cnispawn::table;
-
-use crate::files::{self, FileError};
-use crate::name::Name;
-use crate::record::{self, ImageRecord, RecordError};
-use crate::state::StateDirs;
+use foundation::files::{self, FileError};
+use foundation::name::Name;
+use foundation::record::{self, ImageRecord, RecordError};
+use foundation::state::StateDirs;
+use foundation::table;
 
 /// Why an image could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +76,7 @@ pub fn remove_lock(generation: &Path) -> Result<Option<File>, FileError> {
 /// When one cannot be read.
 pub fn list(dirs: &StateDirs) -> Result<Vec<ImageRecord>, Error> {
     let mut records = Vec::new();
-    for name in files::entries(&dirs.images())? {
+    for name in files::names_in(&dirs.images())? {
         records.extend(files::read_json(&dirs.images().join(name).join("image.json"))?);
     }
     Ok(records)

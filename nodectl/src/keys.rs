@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::command::{self, CommandError};
-use crate::files::{self, FileError};
+use foundation::command::{self, CommandError};
+use foundation::files::{self, FileError};
 
 /// Why a key could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +57,7 @@ pub fn pin(path: &Path, hosts: &[(Vec<String>, String)]) -> Result<(), FileError
         let key: Vec<_> = public.split(' ').take(2).collect();
         text.push_str(&format!("{} {}\n", names.join(","), key.join(" ")));
     }
-    files::write(path, text, 0o600)
+    files::write_durably(path, text, 0o600)
 }
 
 #[cfg(test)]

@@ -11,22 +11,22 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use foundation::command::{self, CommandError};
+use foundation::files::{self, FileError};
+use foundation::name::Name;
+use foundation::process::Process;
+use foundation::record::State;
+use foundation::state::StateDirs;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::adapt;
 use crate::cgroup::{self, ControllersError};
 use crate::cluster::{Cluster, ClusterError};
-use crate::command::{self, CommandError};
-use crate::files::{self, FileError};
 use crate::host::{Hierarchy, Host, Supervisor};
-use crate::name::Name;
 use crate::node::{Machine, Node};
 use crate::nspawn;
 use crate::privileges;
-use crate::record::State;
-use crate::state::StateDirs;
-use cnispawn::process::Process;
 
 /// Set for the second step, which cnispawn execs as if it were systemd-nspawn: `CLUSTER/NODE`.
 pub const BOOT_VARIABLE: &str = "KUBEADM_SYSTEMD_BOOT";

@@ -16,13 +16,13 @@ use serde_json::json;
 use self::archive::{ArchiveError, Named};
 pub use self::registry::Registry;
 use crate::cluster::{Cluster, ClusterError};
-use crate::command::{self, CommandError};
 use crate::exec::{self, ExecError};
-use crate::files::FileError;
-use crate::name::Name;
 use crate::node::Node;
-use crate::state::StateDirs;
 use crate::stop::say;
+use foundation::command::{self, CommandError};
+use foundation::files::FileError;
+use foundation::name::Name;
+use foundation::state::StateDirs;
 
 /// What `nodectl load` is asked.
 #[derive(Clone, Debug, clap::Args)]
@@ -134,7 +134,7 @@ fn load(archive: &Path, dirs: &StateDirs, nodes: &[Node], mut output: impl Write
     let (mut results, mut failures) = (results.into_iter(), Vec::new());
     for (node, wants) in nodes.iter().zip(wanting) {
         if let Some(Err(error)) = wants.then(|| results.next()).flatten() {
-            failures.push(format!("node {}: {}", node.name, crate::error_chain(&error)));
+            failures.push(format!("node {}: {}", node.name, foundation::error_chain(&error)));
             continue;
         }
         let verb = if wants { "loaded" } else { "has it already" };

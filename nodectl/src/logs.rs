@@ -6,17 +6,18 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use crate::command::{self, CommandError};
+use foundation::command::{self, CommandError};
+use foundation::state::StateDirs;
+
 use crate::exec::{self, ExecError};
 use crate::node::{Machine, Node};
-use crate::state::StateDirs;
 
 /// What `nodectl logs` is asked.
 #[derive(Clone, Debug, clap::Args)]
 pub struct LogsArgs {
     /// The node
     #[arg(value_name = "NODE")]
-    pub node: crate::name::Name,
+    pub node: foundation::name::Name,
     /// Go on as more comes
     #[arg(short, long)]
     pub follow: bool,

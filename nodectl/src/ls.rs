@@ -2,14 +2,14 @@
 
 use std::io::Write;
 
-use cnispawn::table::render;
+use foundation::files::FileError;
+use foundation::name::Name;
+use foundation::record::{self, NodeRecord, RecordError};
+use foundation::state::StateDirs;
+use foundation::table::render;
 
 use crate::cluster::{self, Cluster, ClusterError};
-use crate::files::FileError;
-use crate::name::Name;
 use crate::node::Node;
-use crate::record::{self, NodeRecord, RecordError};
-use crate::state::StateDirs;
 
 /// What `nodectl ls` is asked.
 #[derive(Clone, Debug, clap::Args)]

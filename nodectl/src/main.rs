@@ -4,8 +4,9 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
+use foundation::error_chain;
 use nodectl::cli::Cli;
-use nodectl::{error_chain, launch, run};
+use nodectl::{launch, run};
 
 fn main() -> ExitCode {
     // cnispawn runs us as if we were systemd-nspawn: the arguments are not ours.

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::command::{self, CommandError};
+use foundation::command::{self, CommandError};
 
 /// A module, and a path that is there when it is loaded or built in. Without br_netfilter a pod that asks a Service
 /// gets the answer of a pod on its own node from the wrong address: the bridge hands it over unseen by conntrack.

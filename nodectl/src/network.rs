@@ -3,12 +3,11 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use cnispawn::subnet::{self, RoutesError};
+use foundation::name::Name;
+use foundation::subnet::{self, RoutesError};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-
-use crate::name::Name;
 
 /// Subnets to choose from: /24s of this network. It is apart from kubeadm's Services (10.96.0.0/12), the usual pod
 /// networks (10.244.0.0/16, 192.168.0.0/16) and Docker's pools (172.17.0.0/16 and on).

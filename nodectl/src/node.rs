@@ -1,23 +1,23 @@
 //! A node on disk: what is decided once, when it is made, and what is true of its running machine.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
+use foundation::files::{self, FileError};
+use foundation::lock::Lock;
+use foundation::name::Name;
+use foundation::process::Process;
+use foundation::record::{NodeRecord, Role, Ssh, State, untrusted};
+use foundation::state::StateDirs;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 use crate::cluster::Cluster;
 use crate::exec;
-use crate::files::{self, FileError};
 use crate::limits::Limits;
-use crate::name::Name;
-use crate::record::{NodeRecord, Role, Ssh, State};
-use crate::state::StateDirs;
-use crate::untrusted;
-use cnispawn::process::Process;
 
 /// What is decided when a node is made: `node.json` in its directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,8 +74,8 @@ impl Node {
     ///
     /// # Errors
     /// When the lock's file cannot be made.
-    pub fn lock(dirs: &StateDirs, cluster: &Name, node: &Name) -> Result<File, FileError> {
-        files::lock(&dirs.lock(&format!("node-{node}.{cluster}")))
+    pub fn lock(dirs: &StateDirs, cluster: &Name, node: &Name) -> Result<Lock, FileError> {
+        Lock::take_patiently(&dirs.lock(&format!("node-{node}.{cluster}")))
     }
 
     /// Change what is known of its machine, if anything is.
@@ -112,7 +112,7 @@ impl Node {
     /// # Errors
     /// As [`Node::load`].
     pub fn all(dirs: &StateDirs, cluster: &Name) -> Result<Vec<Self>, FileError> {
-        let names = files::entries(&dirs.nodes(cluster))?.into_iter().filter_map(|name| name.parse().ok());
+        let names = files::names_in(&dirs.nodes(cluster))?.into_iter().filter_map(|name| name.parse().ok());
         names.filter_map(|name| Self::load(dirs, cluster, &name).transpose()).collect()
     }
 
@@ -122,7 +122,7 @@ impl Node {
     /// # Errors
     /// When the file system refuses.
     pub fn mark_removed(&self, dirs: &StateDirs) -> Result<(), FileError> {
-        files::write(&self.dir(dirs).join("removed"), "", 0o600)
+        files::write_durably(&self.dir(dirs).join("removed"), "", 0o600)
     }
 
     /// Whether it is about to go.

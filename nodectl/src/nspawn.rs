@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use foundation::state::StateDirs;
 use nix::sys::utsname::uname;
 
 use crate::adapt;
 use crate::host::{Hierarchy, Host, Supervisor};
 use crate::node::Node;
 use crate::privileges::{ADDED, DROPPED, SYSTEM_CALLS, names};
-use crate::state::StateDirs;
 
 /// Directories of a node that lie on the real file system: name in the node's directory, path in the node.
 /// An overlay's upper directory may not lie on an overlay, which is what containerd's snapshots need; etcd and kubelet
@@ -109,7 +109,7 @@ mod tests {
         let node = Node {
             name: "node1".parse().expect("a label"),
             cluster: "dev".parse().expect("a label"),
-            role: crate::record::Role::Worker,
+            role: foundation::record::Role::Worker,
             address: [10, 200, 0, 2].into(),
             image: "default".parse().expect("a label"),
             generation: "/state/images/default/0".into(),

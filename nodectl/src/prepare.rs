@@ -3,15 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-use cnispawn::dns;
+use foundation::files::{self, FileError};
+use foundation::resolv_conf;
+use foundation::state::StateDirs;
 
 use crate::clone::{self, CloneError};
 use crate::cluster::{Cluster, ClusterError};
-use crate::files::{self, FileError};
 use crate::keys::{self, KeyError};
 use crate::node::Node;
 use crate::nspawn;
-use crate::state::StateDirs;
 
 /// Why a node's directory could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -50,10 +50,10 @@ pub fn node(dirs: &StateDirs, cluster: &Cluster, node: &Node) -> Result<(), Prep
 
 /// Who the node is: names, addresses, keys.
 fn identity(upper: &Path, cluster: &Cluster, node: &Node) -> Result<(), PrepareError> {
-    let write = |path: &str, content: &str, mode| files::write(&upper.join(path), content, mode);
+    let write = |path: &str, content: &str, mode| files::write_durably(&upper.join(path), content, mode);
     write("etc/hostname", &format!("{}\n", node.name), 0o644)?;
     write("etc/hosts", &format!("127.0.0.1 localhost\n::1 localhost\n{} {}\n", node.address, node.name), 0o644)?;
-    write("etc/resolv.conf", &dns::of_host()?, 0o644)?;
+    write("etc/resolv.conf", &resolv_conf::of_host()?, 0o644)?;
     write("etc/machine-id", &format!("{:032x}\n", rand::random::<u128>()), 0o444)?;
     let host_key = upper.join("etc/ssh/ssh_host_ed25519_key");
     keys::ensure(&host_key, &node.machine_name())?;

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::files::FileError;
+use foundation::files::FileError;
+use foundation::process::Process;
+use foundation::record::State;
+use foundation::state::StateDirs;
+
 use crate::node::Node;
-use crate::record::State;
-use crate::state::StateDirs;
-use cnispawn::process::Process;
 
 /// Between two looks at whether the machine still lives and the user still wants it.
 pub const TICK: Duration = Duration::from_millis(50);

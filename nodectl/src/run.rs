@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
+use foundation::files::FileError;
+use foundation::interrupt;
+use foundation::name::Name;
+use foundation::state::StateDirs;
 
 use crate::build::remove::{self, RemoveError};
 use crate::build::single::{self, ComponentError};
@@ -15,17 +19,14 @@ use crate::cli::{Cli, Verb};
 use crate::cluster::Cluster;
 use crate::doctor::{self, DoctorError};
 use crate::exec::{self, ExecError};
-use crate::files::FileError;
 use crate::launch::{self, LaunchError};
 use crate::load::LoadError;
 use crate::logs::LogsError;
 use crate::ls::LsError;
-use crate::name::Name;
 use crate::node::Node;
 use crate::start::{self, StartError};
-use crate::state::StateDirs;
 use crate::stop::{self, How, StopError, say};
-use crate::{build, images, interrupt, load, logs, ls};
+use crate::{build, images, load, logs, ls};
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]

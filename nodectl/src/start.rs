@@ -18,14 +18,14 @@ use crate::etc_hosts;
 use crate::host::{Host, Supervisor};
 use crate::limits::Limits;
 use crate::modules;
-use crate::name::Name;
 use crate::node::Node;
 use crate::prepare;
 use crate::ready::{Starting, Wait};
-use crate::record::{self, Role, State};
-use crate::state::StateDirs;
 use crate::stop::{self, How, say};
 use crate::sysctl;
+use foundation::name::Name;
+use foundation::record::{self, Role, State};
+use foundation::state::StateDirs;
 
 /// What `nodectl start` is asked.
 #[derive(Clone, Debug, clap::Args)]

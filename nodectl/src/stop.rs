@@ -7,21 +7,21 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use foundation::command::{self, CommandError};
+use foundation::files::{self, FileError};
+use foundation::name::Name;
+use foundation::process::Process;
+use foundation::state::StateDirs;
 use nix::sys::signal::Signal;
 
 use crate::cgroup;
 use crate::cluster::{self, Cluster, ClusterError};
-use crate::command::{self, CommandError};
 use crate::etc_hosts::{self, EtcHostsError};
-use crate::files::{self, FileError};
 use crate::host::{Host, Supervisor};
 use crate::launch::{self, LaunchError};
-use crate::name::Name;
 use crate::node::{Machine, Node};
-use crate::state::StateDirs;
 use crate::sysctl;
 use crate::unit::{self, UnitError};
-use cnispawn::process::Process;
 
 /// How long a killed process may take to be gone.
 const KILLED: Duration = Duration::from_secs(20);
@@ -76,7 +76,7 @@ struct Errors(Vec<String>);
 impl Errors {
     fn note<E: std::error::Error>(&mut self, result: Result<(), E>) {
         if let Err(error) = result {
-            self.0.push(crate::error_chain(&error));
+            self.0.push(foundation::error_chain(&error));
         }
     }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::files::{self, FileError};
-use crate::state::StateDirs;
+use foundation::files::{self, FileError};
+use foundation::lock::Lock;
+use foundation::state::StateDirs;
 
 /// How a value must compare with the host's.
 enum Want {
@@ -69,7 +70,7 @@ pub fn differing() -> Result<Vec<(&'static str, String, u64)>, FileError> {
 /// # Errors
 /// When one cannot be read or written.
 pub fn apply(dirs: &StateDirs, mut report: impl FnMut(String)) -> Result<(), FileError> {
-    let _lock = files::lock(&dirs.lock("sysctls"))?;
+    let _lock = Lock::take_patiently(&dirs.lock("sysctls"))?;
     let mut saved: Saved = files::read_json(&saved_path(dirs))?.unwrap_or_default();
     for (name, old, new) in differing()? {
         report(format!("sysctl {name} = {new} (was {old}; put back when the last node is removed)"));
@@ -86,7 +87,7 @@ pub fn apply(dirs: &StateDirs, mut report: impl FnMut(String)) -> Result<(), Fil
 /// # Errors
 /// When one cannot be written.
 pub fn restore(dirs: &StateDirs, mut report: impl FnMut(String)) -> Result<(), FileError> {
-    let _lock = files::lock(&dirs.lock("sysctls"))?;
+    let _lock = Lock::take_patiently(&dirs.lock("sysctls"))?;
     let path = saved_path(dirs);
     let Some(saved) = files::read_json::<Saved>(&path)? else { return Ok(()) };
     // What is not ours to set is not ours to put back, whatever the file says.

@@ -4,9 +4,8 @@ use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
+use foundation::files::FileError;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
-
-use crate::files::FileError;
 
 /// Open a file of `tree` for reading, as if `tree` were the root directory (openat2(2)): an absolute link, and one with
 /// `..`, stays inside, even when a running node exchanges it meanwhile.

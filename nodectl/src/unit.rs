@@ -3,11 +3,12 @@
 use std::ffi::{OsStr, OsString};
 use std::process::{Command, Stdio};
 
-use crate::command::{self, CommandError};
-use crate::files::FileError;
+use foundation::command::{self, CommandError};
+use foundation::files::FileError;
+use foundation::state::StateDirs;
+
 use crate::launch;
 use crate::node::Node;
-use crate::state::StateDirs;
 
 /// DelegateSubgroup= came with this version of systemd.
 const SUBGROUPS: u32 = 254;

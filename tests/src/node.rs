@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use nodectl::record::{ImageRecord, NodeRecord};
+use foundation::record::{ImageRecord, NodeRecord};
 use tempfile::TempDir;
 
 use crate::{bin, binary};
@@ -75,7 +75,7 @@ impl Nodes {
     pub fn start(&self, words: &[&str]) -> Vec<NodeRecord> {
         let output = self.run_with_image(&[&["start"], words].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        nodectl::record::read_all(output.stdout.as_slice()).expect("node records")
+        foundation::record::read_all(output.stdout.as_slice()).expect("node records")
     }
 
     /// Run a nodectl command to its end and return what it printed.

@@ -13,10 +13,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use foundation::record::{ImageRecord, SuiteRecord};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use nodectl::record::ImageRecord;
-use nodectl::suite::SuiteRecord;
 use tempfile::TempDir;
 use tests::bin;
 use upstream::Upstream;

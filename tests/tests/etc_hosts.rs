@@ -4,13 +4,13 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
+use foundation::name::Name;
+use foundation::record::Role;
+use foundation::state::StateDirs;
 use nix::mount::{MsFlags, mount};
 use nodectl::etc_hosts;
 use nodectl::limits::Limits;
-use nodectl::name::Name;
 use nodectl::node::Node;
-use nodectl::record::Role;
-use nodectl::state::StateDirs;
 
 const OWN: &str = "127.0.0.1 localhost\n";
 
@@ -58,7 +58,7 @@ fn hosts() -> String {
 }
 
 fn entries() -> Vec<String> {
-    nodectl::files::entries(Path::new("/etc")).expect("listed")
+    foundation::files::names_in(Path::new("/etc")).expect("listed")
 }
 
 #[test]

@@ -6,11 +6,11 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use foundation::record::{NodeRecord, Role, State};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use nodectl::build::layer::{self, Entry, Layer};
 use nodectl::build::oci::{self, Image};
-use nodectl::record::{NodeRecord, Role, State};
 use tests::fixture::succeed;
 use tests::{HostState, Nodes};
 

@@ -12,17 +12,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cnispawn::process::Process;
+use foundation::command::{self, CommandError};
+use foundation::files::{self, FileError};
+use foundation::name::Name;
+use foundation::process::Process;
+use foundation::state::StateDirs;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Pid, mkfifo};
-use nodectl::command::{self, CommandError};
-use nodectl::files::{self, FileError};
-use nodectl::name::Name;
-use nodectl::state::StateDirs;
 use serde_json::{Map, Value, json};
 
 use super::connections::Connections;
@@ -59,7 +59,7 @@ impl Begun {
         let file = |kind| cluster.log_dir().join(format!("{}.{kind}", play.playbook));
         let (log_path, variables, kept) = (file("log"), file("vars.json"), file("input.json"));
         let log = open(&log_path)?;
-        files::write(&variables, Value::Object(play.variables.clone()).to_string(), 0o600)?;
+        files::write_durably(&variables, Value::Object(play.variables.clone()).to_string(), 0o600)?;
         let connections = Connections::new(dirs)?;
         // Of this run alone: another one may write its own until the cluster is ours.
         let events = connections.dir.join("events");
@@ -128,7 +128,7 @@ impl Begun {
         }
         let mut input = input.map(|input| Value::Object(input.clone()).to_string());
         if let Some(input) = &input {
-            files::write(&self.kept, input, 0o600)?;
+            files::write_durably(&self.kept, input, 0o600)?;
         }
 
         let started = Instant::now();

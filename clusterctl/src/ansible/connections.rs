@@ -6,8 +6,8 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use nodectl::files::{self, FileError};
-use nodectl::state::StateDirs;
+use foundation::files::{self, FileError};
+use foundation::state::StateDirs;
 
 /// SSH's connections that outlive a task (ssh_config(5), ControlPersist); ended when this is dropped.
 pub(super) struct Connections {
@@ -23,7 +23,7 @@ impl Connections {
         let dir = all.join(std::process::id().to_string());
         // What was killed has left its own; an id is taken again sooner or later.
         let is_left = |id: &String| all.join(id) == dir || !Path::new("/proc").join(id).exists();
-        for id in files::entries(&all)?.iter().filter(|id| is_left(id)) {
+        for id in files::names_in(&all)?.iter().filter(|id| is_left(id)) {
             files::remove_tree(&all.join(id))?;
         }
         fs::create_dir_all(&dir).map_err(FileError::of("create", &dir))?;
@@ -33,7 +33,7 @@ impl Connections {
 
 impl Drop for Connections {
     fn drop(&mut self) {
-        let paths = files::entries(&self.dir).unwrap_or_default().into_iter().map(|name| self.dir.join(name));
+        let paths = files::names_in(&self.dir).unwrap_or_default().into_iter().map(|name| self.dir.join(name));
         for socket in paths.filter(|path| path.metadata().is_ok_and(|metadata| metadata.file_type().is_socket())) {
             let mut control = OsString::from("ControlPath=");
             control.push(socket);

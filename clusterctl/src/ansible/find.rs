@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nodectl::command::{self, CommandError};
-use nodectl::state::StateDirs;
+use foundation::command::{self, CommandError};
+use foundation::state::StateDirs;
 
 /// The oldest ansible-core whose modules run on the nodes' Python 3.13.
 const OLDEST: (u32, u32) = (2, 17);

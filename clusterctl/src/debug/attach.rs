@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nodectl::command::{self, CommandError};
-use nodectl::files::{self, FileError};
-use nodectl::name::Name;
-use nodectl::state::StateDirs;
+use foundation::command::{self, CommandError};
+use foundation::files::{self, FileError};
+use foundation::name::Name;
+use foundation::state::StateDirs;
 use serde_json::{Value, json};
 
 use crate::ssh::{self, SshError};
@@ -104,7 +104,7 @@ impl Attached {
         // What ends us by Ctrl-C leaves it alone: delve is to detach first. It sees our end by that of its input.
         ssh.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
         let spawned = ssh.spawn();
-        let ssh = spawned.map_err(|source| CommandError::Spawn { command: command::shown(&ssh), source })?;
+        let ssh = spawned.map_err(command::not_started(&ssh))?;
         let mut attached = Attached { ssh, socket, pid: None };
         let begun = Instant::now();
         loop {
@@ -186,7 +186,7 @@ impl Drop for Attached {
 fn socket(dirs: &StateDirs) -> Result<PathBuf, FileError> {
     let dir = dirs.run.join("debug");
     DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(FileError::of("create", &dir))?;
-    for name in files::entries(&dir)? {
+    for name in files::names_in(&dir)? {
         let left = dir.join(name);
         // Of one that was killed: nobody listens.
         if UnixStream::connect(&left).is_err() {

@@ -10,12 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::prctl::set_pdeathsig;
+use foundation::command::{self, CommandError};
+use foundation::files::FileError;
+use foundation::record::SuiteRecord;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use nodectl::command::{self, CommandError};
-use nodectl::files::FileError;
-use nodectl::suite::SuiteRecord;
 
 use super::E2eArgs;
 use super::report::{Report, Unavailable};
@@ -200,8 +199,7 @@ impl Ginkgo {
         // When we are killed: of one process, the test ends and cleans up; of several, each ends with the test that it
         // is at, for want of ginkgo, which tells them the next one.
         let last = if self.parallel > 1 { Signal::SIGKILL } else { Signal::SIGINT };
-        // SAFETY: prctl is a system call that touches no memory of ours: async-signal-safe (signal-safety(7)).
-        unsafe { suite.pre_exec(move || Ok(set_pdeathsig(last)?)) };
+        command::end_with_us(suite, last);
         let command = command::shown(suite);
         let mut child = suite.spawn().map_err(|source| CommandError::Spawn { command: command.clone(), source })?;
         let group = Pid::from_raw(child.id().cast_signed());

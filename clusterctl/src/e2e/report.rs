@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use nodectl::files::FileError;
-use nodectl::suite::Missing;
+use foundation::files::FileError;
+use foundation::record::Missing;
 use serde::{Deserialize, Serialize};
 
 /// Lines of a failure that the summary repeats.

@@ -4,7 +4,7 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use nodectl::files::{self, FileError};
+use foundation::files::{self, FileError};
 
 use super::ExportLogsError;
 
@@ -18,7 +18,7 @@ pub(super) struct Target {
 impl Target {
     /// A directory that is not there yet or empty, but for what is left of an export that was killed.
     pub(super) fn check(dir: &Path) -> Result<Self, ExportLogsError> {
-        if files::entries(dir)?.iter().any(|name| name != UNFINISHED) {
+        if files::names_in(dir)?.iter().any(|name| name != UNFINISHED) {
             return Err(ExportLogsError::NotEmpty(dir.to_owned()));
         }
         Ok(Target { dir: dir.to_owned() })
@@ -36,7 +36,7 @@ impl Target {
     /// All is there.
     pub(super) fn finish(&self) -> Result<(), FileError> {
         let unfinished = self.dir.join(UNFINISHED);
-        for name in files::entries(&unfinished)? {
+        for name in files::names_in(&unfinished)? {
             let to = self.dir.join(&name);
             fs::rename(unfinished.join(name), &to).map_err(FileError::of("create", &to))?;
         }
@@ -60,7 +60,7 @@ mod tests {
         let unfinished = target.begin().expect("begun anew");
         fs::create_dir(unfinished.join("node1")).expect("made");
         target.finish().expect("finished");
-        assert_eq!(files::entries(&path).expect("listed"), ["node1"]);
+        assert_eq!(files::names_in(&path).expect("listed"), ["node1"]);
         assert!(matches!(Target::check(&path), Err(ExportLogsError::NotEmpty(_))));
 
         fs::write(dir.path().join("file"), "").expect("written");

@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read};
 use std::path::{Component, Path};
 
 use flate2::read::GzDecoder;
-use nodectl::files::{self, FileError};
+use foundation::files::{self, FileError};
 
 /// Bytes that are unpacked of a node at the most. kubelet keeps 50 MiB of each container's log.
 const MOST: u64 = 16 << 30;
@@ -89,7 +89,7 @@ mod tests {
     fn nothing_is_written_outside_of_the_nodes_own_directory() {
         for path in ["../x", "/x", "node1/../../x", "node1/../node2/x", "node2/x", "./node1/x", "x"] {
             let (result, dir) = unpacked(path, EntryType::Regular);
-            let error = nodectl::error_chain(&result.expect_err(path));
+            let error = foundation::error_chain(&result.expect_err(path));
             assert!(error.contains("which is not a file or directory of this node's"), "{path}: {error}");
             assert_eq!(fs::read_dir(dir.path().join("to")).expect("listed").count(), 0, "{path}");
             assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 2, "{path}");

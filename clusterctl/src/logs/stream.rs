@@ -4,9 +4,10 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use foundation::command::{self, CommandError};
+use foundation::name::Name;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nodectl::command::{self, CommandError};
-use nodectl::name::Name;
+use nix::sys::signal::Signal;
 
 /// The log of a node on its way to us; its end ends SSH, and with that what runs on the node.
 pub(super) struct NodeLog<'a> {
@@ -29,7 +30,8 @@ impl<'a> NodeLog<'a> {
         command: String,
         is_named: bool,
     ) -> Result<Self, CommandError> {
-        let spawned = command::end_with_us(&mut ssh).stdout(Stdio::piped()).stdin(Stdio::null()).spawn();
+        let spawned =
+            command::end_with_us(&mut ssh, Signal::SIGKILL).stdout(Stdio::piped()).stdin(Stdio::null()).spawn();
         let mut child = spawned.map_err(|source| CommandError::Spawn { command: command.clone(), source })?;
         let stdout = child.stdout.take();
         Ok(NodeLog { node, command, child, stdout, is_named, partial: Vec::new() })

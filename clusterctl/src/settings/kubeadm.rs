@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nodectl::files::FileError;
+use foundation::files::FileError;
 use serde_json::{Map, Value, json};
 
 use super::{Config, Configurable};

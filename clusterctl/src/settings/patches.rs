@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use nodectl::files::{self, FileError};
+use foundation::files::{self, FileError};
 use serde_json::{Value, json};
 
 /// `[{name, content}, ...]` of a directory.
@@ -18,5 +18,5 @@ pub(super) fn read(dir: &Path) -> Result<Value, FileError> {
         let content = fs::read_to_string(&path).map_err(FileError::of("read", &path))?;
         Ok(json!({"name": name, "content": content}))
     };
-    files::entries(dir)?.into_iter().map(read).collect()
+    files::names_in(dir)?.into_iter().map(read).collect()
 }

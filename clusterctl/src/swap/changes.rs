@@ -1,14 +1,17 @@
 //! Wait until a source has changed: `clusterctl swap --watch`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use nodectl::build::checkout::{Checkout, CheckoutError, MODULE_FILES};
-use nodectl::files::FileError;
+use foundation::record::{Component, SourcesRecord};
+use foundation::state::StateDirs;
 use notify::event::{EventKind, ModifyKind};
 use notify::{ErrorKind, Event, RecommendedWatcher, RecursiveMode, Watcher};
+
+use crate::builder::{self, BuilderError};
 
 /// Changes that follow one another sooner are one: an editor's save, a checkout of git's, a linker's writing.
 const QUIET: Duration = Duration::from_millis(300);
@@ -22,12 +25,14 @@ pub enum WatchError {
     /// It is always the same.
     #[error("{0} does not change, so there is nothing to watch; --watch goes with --from dir:PATH and file:PATH")]
     Fixed(String),
-    /// It is no checkout.
-    #[error(transparent)]
-    Checkout(#[from] CheckoutError),
-    /// There is no such file.
-    #[error(transparent)]
-    File(#[from] FileError),
+    /// nodectl does not know what it reads.
+    #[error("cannot tell which files of {source_name} to watch")]
+    Sources {
+        /// The source.
+        source_name: String,
+        /// Why.
+        source: BuilderError,
+    },
     /// inotify(7) has a limit for each user.
     #[error(
         "cannot watch {}: all inotify watches of this user are taken; raise the limit, e.g. by \
@@ -58,36 +63,32 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// Begin to watch.
-    pub(super) fn of(source: &str) -> Result<Self, WatchError> {
-        let (watched, dirs) = match source.split_once(':') {
-            Some(("dir", path)) => {
-                let checkout = Checkout::open(Path::new(path))?;
-                let root = checkout.path().to_owned();
-                // Not the whole tree: git's files and what was built are below it, too.
-                let mut dirs = vec![(root.clone(), RecursiveMode::NonRecursive)];
-                dirs.extend(checkout.sources().map(|dir| (dir, RecursiveMode::Recursive)));
-                (Watched::Checkout(root), dirs)
-            }
-            Some(("file", path)) => {
-                let file = Path::new(path).canonicalize().map_err(FileError::of("find", Path::new(path)))?;
-                // A linker makes a new file in the old one's place.
-                let dir = file.parent().unwrap_or(Path::new("/")).to_owned();
-                (Watched::File(file), vec![(dir, RecursiveMode::NonRecursive)])
-            }
-            _ => return Err(WatchError::Fixed(source.to_owned())),
-        };
+    /// Begin to watch what a build of the component from `source` reads.
+    pub(super) fn of(dirs: &StateDirs, component: Component, source: &str) -> Result<Self, WatchError> {
+        let words = ["component", component.name(), "--from", source, "--sources"];
+        let mut records: Vec<SourcesRecord> = builder::records(dirs, &words)
+            .map_err(|error| WatchError::Sources { source_name: source.to_owned(), source: error })?;
+        // Reading none at all is an error.
+        Self::watch(records.swap_remove(0), source)
+    }
+
+    fn watch(sources: SourcesRecord, source: &str) -> Result<Self, WatchError> {
+        // The directories of files, not the files: a linker or an editor puts a new file in the old one's place.
+        let around: BTreeSet<_> = sources.files.iter().filter_map(|file| file.parent()).map(Path::to_owned).collect();
+        let around = around.into_iter().map(|dir| (dir, RecursiveMode::NonRecursive));
+        let below = sources.directories.iter().map(|dir| (dir.clone(), RecursiveMode::Recursive));
+        let watched: Vec<_> = around.chain(below).collect();
+        let Some((path, _)) = watched.first().cloned() else { return Err(WatchError::Fixed(source.to_owned())) };
         let (send, seen) = mpsc::channel();
         let handler = move |event: notify::Result<Event>| {
-            let event = event.map(|event| is_change(&event) && event.paths.iter().any(|path| watched.has(path)));
+            let event = event.map(|event| is_change(&event) && event.paths.iter().any(|path| is_read(&sources, path)));
             if !matches!(event, Ok(false)) {
                 // Nobody listens any more: we end.
                 let _ = send.send(event.map(|_| ()));
             }
         };
-        let path = dirs[0].0.clone();
         let mut watcher = notify::recommended_watcher(handler).map_err(refused(&path))?;
-        for (dir, mode) in dirs {
+        for (dir, mode) in watched {
             watcher.watch(&dir, mode).map_err(refused(&dir))?;
         }
         Ok(Changes { path, seen, _watcher: watcher })
@@ -123,44 +124,37 @@ fn is_change(event: &Event) -> bool {
     event.need_rescan() || !(event.kind.is_access() || only_attributes)
 }
 
-/// What is watched.
-enum Watched {
-    /// A tree, by its top.
-    Checkout(PathBuf),
-    /// A program.
-    File(PathBuf),
-}
-
-impl Watched {
-    /// Whether a file is part of it. Of a tree, at the top only the files of modules are, and below not what editors put
-    /// down beside what they edit (vim, Emacs, JetBrains).
-    fn has(&self, path: &Path) -> bool {
-        let root = match self {
-            Watched::Checkout(root) => root,
-            Watched::File(file) => return path == file,
-        };
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if path.parent() == Some(root) {
-            return MODULE_FILES.contains(&&*name);
-        }
-        !(name.starts_with(['.', '#']) || name.ends_with('~') || name.ends_with("___") || name == "4913")
-    }
+/// Whether a build reads this file. Below directories, editors put files down beside what they edit (vim, Emacs,
+/// JetBrains), which it does not.
+fn is_read(sources: &SourcesRecord, path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_editors = name.starts_with(['.', '#']) || name.ends_with('~') || name.ends_with("___") || name == "4913";
+    let is_below = sources.directories.iter().any(|dir| path.starts_with(dir));
+    sources.files.iter().any(|file| path == file) || (is_below && !is_editors)
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
+    use serde_json::Map;
+
     use super::*;
+
+    fn sources(files: Vec<PathBuf>) -> SourcesRecord {
+        SourcesRecord { files, directories: vec![], extra: Map::new() }
+    }
 
     #[test]
     fn what_editors_and_builds_put_down_is_no_change() {
-        let tree = Watched::Checkout("/k".into());
+        let [files, directories] =
+            [["/k/go.mod", "/k/go.sum"], ["/k/pkg", "/k/vendor"]].map(|paths| paths.map(Into::into).into());
+        let tree = SourcesRecord { files, directories, extra: Map::new() };
         for path in ["/k/go.mod", "/k/pkg/scheduler/scheduler.go", "/k/vendor/modules.txt", "/k/pkg/x/embedded.yaml"] {
-            assert!(tree.has(Path::new(path)), "{path}");
+            assert!(is_read(&tree, Path::new(path)), "{path}");
         }
         for path in ["/k/_output", "/k/README.md", "/k/pkg/.x.go.swp", "/k/pkg/#x.go#", "/k/pkg/x.go~", "/k/pkg/4913"] {
-            assert!(!tree.has(Path::new(path)), "{path}");
+            assert!(!is_read(&tree, Path::new(path)), "{path}");
         }
     }
 
@@ -169,7 +163,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let file = dir.path().join("kubelet");
         fs::write(&file, "1").expect("written");
-        let changes = Changes::of(&format!("file:{}", file.display())).expect("watched");
+        let changes = Changes::watch(sources(vec![file.clone()]), "file:kubelet").expect("watched");
         let interrupted = AtomicBool::new(false);
         fs::write(dir.path().join("other"), "1").expect("written");
         assert!(matches!(changes.seen.recv_timeout(QUIET), Err(RecvTimeoutError::Timeout)));
@@ -183,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_source_that_is_always_the_same_is_refused() {
-        let error = Changes::of("go:v1.37.2").err().expect("refused").to_string();
+        let error = Changes::watch(sources(vec![]), "go:v1.37.2").err().expect("refused").to_string();
         assert!(error.contains("go:v1.37.2 does not change"), "{error}");
     }
 }

@@ -1,7 +1,7 @@
 //! What is put in a component's place: built by nodectl, or what the cluster was made with.
 
-use nodectl::component::{Component, ComponentRecord};
-use nodectl::state::StateDirs;
+use foundation::record::{Component, ComponentRecord};
+use foundation::state::StateDirs;
 use serde_json::{Map, Value, json};
 
 use super::SwapError;

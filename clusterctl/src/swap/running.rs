@@ -1,13 +1,13 @@
 //! A running cluster, of which components are replaced.
 
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use nodectl::component::{Component, Kind};
-use nodectl::name::Name;
-use nodectl::state::StateDirs;
+use foundation::lock::Lock;
+use foundation::name::Name;
+use foundation::record::{Component, Kind};
+use foundation::state::StateDirs;
 use serde_json::{Map, Value, json};
 
 use super::{New, SwapError};
@@ -46,7 +46,7 @@ impl<'a> Running<'a> {
     }
 
     /// Hold the right to change it.
-    pub(crate) fn lock(&self) -> Result<File, SwapError> {
+    pub(crate) fn lock(&self) -> Result<Lock, SwapError> {
         Ok(self.files.lock(self.dirs)?)
     }
 

@@ -127,7 +127,7 @@ mod tests {
         let deep = |levels: usize| format!(r#"{{"x": {}{}}}"#, "[".repeat(levels), "]".repeat(levels));
         parse_capability_args(&deep(nesting::MOST)).expect("an object");
         let error = parse_capability_args(&deep(nesting::MOST + 1)).expect_err("too deep");
-        assert!(crate::error_chain(&error).contains("nested too deep"));
+        assert!(foundation::error_chain(&error).contains("nested too deep"));
     }
 
     #[test]

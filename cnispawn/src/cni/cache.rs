@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use foundation::files::{self, FileError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::attachment::{Attachment, check_if_name, is_container_id};
 use super::conf::NetworkList;
 use super::result;
-use crate::files::{self, FileError};
 
 const KIND: &str = "cniCacheV1";
 
@@ -70,7 +70,7 @@ impl Cache {
             result: result.clone(),
         };
         let content = serde_json::to_vec(&info).map_err(FileError::of("write", &path))?;
-        files::write_durably(&path, &content)?;
+        files::write_private_durably(&path, &content)?;
         files::remove_if_exists(&self.partial_path(&list.name, attachment))
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use foundation::files::FileError;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -12,7 +13,6 @@ use super::failure::PluginError;
 use super::plugin::{Command, Plugins};
 use super::result;
 use super::version::{self, Version};
-use crate::files::FileError;
 use crate::link;
 
 /// A network's plugins, where they are, and where their results are kept.
@@ -228,7 +228,7 @@ impl Chain<'_> {
         } else {
             match self.operate(plugin, Command::Status, Map::new()) {
                 Ok(()) => (Readiness::Ready, None),
-                Err(error) => (Readiness::NotReady, Some(crate::error_chain(&error))),
+                Err(error) => (Readiness::NotReady, Some(foundation::error_chain(&error))),
             }
         };
         Ok(PluginStatus { plugin: name.to_owned(), path, versions, status, reason })

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use foundation::files::{self, FileError};
 use serde_json::{Map, Value, json};
 
 use super::nesting;
 use super::version::{self, VersionError};
-use crate::files::{self, FileError};
 
 /// A network: a chain of plugins under one name.
 #[derive(Clone, Debug, PartialEq)]
@@ -350,11 +350,11 @@ mod tests {
             folder.join("30.conf"),
             format!(r#"{{"type": "x", "deep": {}{}}}"#, "[".repeat(120), "]".repeat(120)),
         )?;
-        let error = crate::error_chain(&NetworkList::read(&file).expect_err("too deep"));
+        let error = foundation::error_chain(&NetworkList::read(&file).expect_err("too deep"));
         assert!(error.contains("30.conf holds no plugin: a plugin's configuration is nested more than 100"), "{error}");
 
         fs::write(folder.join("30.conf"), "{}")?;
-        let error = crate::error_chain(&NetworkList::read(&file).expect_err("no plugin"));
+        let error = foundation::error_chain(&NetworkList::read(&file).expect_err("no plugin"));
         assert!(error.contains("30.conf holds no plugin: \"type\" is not the name of a plugin"), "{error}");
         fs::write(&file, r#"{"name": "net", "loadOnlyInlinedPlugins": "true", "plugins": [{"type": "first"}]}"#)?;
         assert_eq!(NetworkList::read(&file)?.plugins.len(), 1);

@@ -4,8 +4,9 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use foundation::files::{self, FileError};
+
 use super::conf::{ConfError, NetworkList};
-use crate::files::{self, FileError};
 
 /// Why no network was found.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +84,7 @@ pub fn find(dir: &Path, name: Option<&str>) -> Result<NetworkList, DiscoveryErro
             Ok(list) if name.is_none_or(|name| name == list.name) => return Ok(list),
             Ok(list) => found.push(list.name),
             Err(error) => {
-                let why = crate::error_chain(&error);
+                let why = foundation::error_chain(&error);
                 tracing::warn!("{} is not a CNI network configuration: {why}", file.display());
                 faults.0.push((file, why));
             }

@@ -10,6 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use foundation::process::{end_all, pidfd};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -20,7 +21,6 @@ use serde_json::Value;
 use super::attachment::Attachment;
 use super::output::{Keep, Output};
 use crate::orphan;
-use crate::process::{end_all, pidfd};
 
 /// How much of a plugin's standard output is kept: its beginning. No result is longer.
 pub(super) const STDOUT_LIMIT: usize = 1 << 20;

@@ -353,7 +353,7 @@ mod tests {
         ] {
             fs::write(&path, content)?;
             fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
-            let told = plugins.check("x").err().map(|error| crate::error_chain(&error));
+            let told = plugins.check("x").err().map(|error| foundation::error_chain(&error));
             assert_eq!(told.is_some(), why.is_some(), "{told:?}");
             assert!(told.unwrap_or_default().contains(why.unwrap_or_default()), "{content:?}");
         }

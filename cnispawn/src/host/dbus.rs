@@ -4,7 +4,7 @@ use std::env;
 use std::io;
 use std::path::Path;
 
-use crate::tool::Tool;
+use foundation::tool::Tool;
 
 const BUSCTL: Tool = Tool { program: "busctl", package: "systemd" };
 

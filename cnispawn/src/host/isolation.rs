@@ -7,9 +7,10 @@
 
 use std::io;
 
+use foundation::tool::Tool;
+
 use crate::bridge::Bridge;
 use crate::link;
-use crate::tool::Tool;
 
 const NFT: Tool = Tool { program: "nft", package: "nftables" };
 

@@ -8,9 +8,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use foundation::files;
+
 use super::dbus::Interface;
 use crate::bridge::Bridge;
-use crate::files;
 use crate::link;
 
 /// For "per-boot configuration" by scripts (NetworkManager.conf(5)).

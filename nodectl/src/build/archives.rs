@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use foundation::command::{self, CommandError};
+use foundation::files::FileError;
+
 use super::base::Base;
 use super::digest::Key;
 use super::layer::{self, Entry, Layer};
 use super::oci::{self, Image, OciError};
 use super::wanted::Reference;
 use super::{Context, Programs};
-use crate::command::{self, CommandError};
-use crate::files::FileError;
 use crate::tree;
 
 /// Programs that kube-proxy runs, in each of its modes.
@@ -159,10 +160,10 @@ pub(super) fn add_programs(layer: &mut Layer, tree: &Path, mut files: Vec<PathBu
 fn plugins(tree: &Path) -> Result<Vec<PathBuf>, FileError> {
     let lib = Path::new("usr/lib");
     let mut plugins = Vec::new();
-    for triplet in crate::files::entries(&tree.join(lib))? {
+    for triplet in foundation::files::names_in(&tree.join(lib))? {
         let dir = lib.join(triplet).join("xtables");
         if tree.join(&dir).is_dir() {
-            let names = crate::files::entries(&tree.join(&dir))?;
+            let names = foundation::files::names_in(&tree.join(&dir))?;
             plugins.extend(names.iter().filter(|name| name.ends_with(".so")).map(|name| dir.join(name)));
         }
     }

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use foundation::files::FileError;
 use nix::sys::signal::Signal;
 
 use super::Context;
@@ -11,7 +12,6 @@ use super::child::{self, ChildError};
 use super::digest::Key;
 use super::mirrors::Mirrors;
 use super::tools::{self, ToolsError};
-use crate::files::FileError;
 
 /// MiB that it needs, with the packages that it is made from.
 const SPACE: u64 = 1024;

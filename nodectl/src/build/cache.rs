@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use foundation::files::{self, FileError};
+
 use super::Context;
 use super::digest::Key;
-use crate::files::{self, FileError};
 
 /// The list of what a generation was made from: beside it.
 const LIST: &str = "cache.json";
@@ -41,7 +42,7 @@ pub fn remember_last(cx: &Context, what: &str) -> Result<(), FileError> {
     let is_new = !path.is_file();
     files::write_json(&path, &used)?;
     let modified = |name: &String| fs::metadata(dir.join(name)).and_then(|metadata| metadata.modified()).ok();
-    let mut lists = files::entries(&dir)?;
+    let mut lists = files::names_in(&dir)?;
     lists.sort_by_key(|name| Reverse(modified(name)));
     for old in lists.iter().skip(LASTS) {
         let old = dir.join(old);
@@ -58,14 +59,14 @@ pub fn remember_last(cx: &Context, what: &str) -> Result<(), FileError> {
 pub fn prune(cx: &Context) -> Result<(), FileError> {
     let mut used = cx.used();
     let last = cx.dirs.cache().join(LAST);
-    for what in files::entries(&last)? {
-        for list in files::entries(&last.join(&what))? {
+    for what in files::names_in(&last)? {
+        for list in files::names_in(&last.join(&what))? {
             used.extend(listed(&last.join(&what).join(list)));
         }
     }
-    for image in files::entries(&cx.dirs.images())? {
+    for image in files::names_in(&cx.dirs.images())? {
         let image = cx.dirs.images().join(image);
-        for generation in files::entries(&image)? {
+        for generation in files::names_in(&image)? {
             used.extend(listed(&image.join(generation).join(LIST)));
         }
     }
@@ -82,7 +83,7 @@ fn listed(file: &Path) -> BTreeSet<PathBuf> {
 }
 
 fn prune_below(cx: &Context, dir: &Path, depth: u32, used: &BTreeSet<PathBuf>) -> Result<(), FileError> {
-    for name in files::entries(&cx.dirs.cache().join(dir))? {
+    for name in files::names_in(&cx.dirs.cache().join(dir))? {
         let path = dir.join(name);
         if depth > 1 {
             prune_below(cx, &path, depth - 1, used)?;
@@ -119,7 +120,7 @@ mod tests {
         build(&cx, "of-the-image");
 
         prune(&cx).expect("pruned");
-        let left = files::entries(&cx.dirs.cache().join("bin/kubelet")).expect("listed");
+        let left = files::names_in(&cx.dirs.cache().join("bin/kubelet")).expect("listed");
         assert_eq!(left, ["2", "4", "5", "of-the-image"]);
     }
 
@@ -138,7 +139,7 @@ mod tests {
         cx.cached("oci", "now.tar");
 
         prune(&cx).expect("pruned");
-        let left = |path: &str| files::entries(&cx.dirs.cache().join(path)).expect("listed");
+        let left = |path: &str| files::names_in(&cx.dirs.cache().join(path)).expect("listed");
         assert_eq!(left("bin/kubelet"), ["now", "other"]);
         assert_eq!(left("oci"), ["now.tar"]);
         assert!(left("base").is_empty());

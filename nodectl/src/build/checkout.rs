@@ -5,6 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use foundation::command::CommandError;
+use foundation::files::FileError;
 use nix::sys::signal::Signal;
 
 use super::child::{self, ChildError};
@@ -13,8 +15,6 @@ use super::go;
 use super::kept;
 use super::source::{SourceError, Version};
 use super::{Context, Programs, arch};
-use crate::command::CommandError;
-use crate::files::FileError;
 
 mod fresh;
 mod version;
@@ -22,8 +22,8 @@ mod version;
 /// Where the source of the programs is, in a checkout and in a module that vendors them.
 const SOURCES: [&str; 6] = ["cmd", "pkg", "plugin", "staging/src", "third_party", "vendor"];
 
-/// What decides of which modules programs are made: beside them.
-pub const MODULE_FILES: [&str; 4] = ["go.mod", "go.sum", "go.work", "go.work.sum"];
+/// At the top of the tree, what decides which modules the programs are compiled from.
+const MODULE_FILES: [&str; 4] = ["go.mod", "go.sum", "go.work", "go.work.sum"];
 
 /// What `go mod vendor` lays out: the modules with their versions, and Kubernetes.
 const MODULES: &str = "vendor/modules.txt";
@@ -100,6 +100,11 @@ impl Checkout {
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The files that decide which modules its programs are compiled from. Not all of them need be there.
+    pub fn module_files(&self) -> impl Iterator<Item = PathBuf> {
+        MODULE_FILES.iter().map(|file| self.path.join(file))
     }
 
     /// The directories with the source of its programs.

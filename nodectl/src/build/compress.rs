@@ -6,10 +6,10 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use foundation::files::FileError;
 use zstd::Encoder;
 
 use super::Context;
-use crate::files::FileError;
 
 /// What a program loses by zstd's fastest level is sent through SSH and written to a node's disk in less time than the
 /// third, the usual one, takes.

@@ -8,13 +8,14 @@ use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use foundation::command::failed;
+use foundation::files::{self, FileError};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::child::{self, ChildError};
 use super::progress::Stage;
 use super::{Context, Programs};
-use crate::files::{self, FileError};
 
 /// How long it may take to start, and to stop.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -58,7 +59,7 @@ impl Containerd {
         fs::create_dir_all(run).map_err(FileError::of("create", run))?;
         let socket = run.join("containerd.sock");
         let config = run.join("containerd.toml");
-        files::write(&config, configuration(store, run, &socket), 0o600)?;
+        files::write_durably(&config, configuration(store, run, &socket), 0o600)?;
         let log = cx.log("containerd");
         let mut command = Command::new(&programs["containerd"].path);
         command.arg("--config").arg(&config).current_dir("/");
@@ -67,7 +68,7 @@ impl Containerd {
         let started = Instant::now();
         while UnixStream::connect(&containerd.socket).is_err() {
             if let Ok(Some(status)) = containerd.child.try_wait() {
-                return Err(child::failed(&command, status, &log).into());
+                return Err(ChildError::from(failed(&command, status, &log)).into());
             }
             if started.elapsed() > DEADLINE {
                 return Err(ContainerdError::Silent { log });

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cnispawn::files::create_private_dir;
+use foundation::files::{self, FileError, create_private_dir};
+use foundation::lock::Lock;
+use foundation::state::StateDirs;
 
 use super::progress::Progress;
-use crate::files::{self, FileError};
-use crate::state::StateDirs;
 
 /// How long the remains of a killed build may resist.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -29,7 +29,7 @@ pub struct Context {
     /// What of the cache this build uses.
     used: RefCell<BTreeSet<PathBuf>>,
     /// Held until what is half-made is gone.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Context {
@@ -40,7 +40,7 @@ impl Context {
     /// When the file system refuses.
     pub fn begin(dirs: &StateDirs) -> Result<Self, FileError> {
         // One at a time: they share the cache.
-        let lock = files::lock(&dirs.lock("build"))?;
+        let lock = Lock::take_patiently(&dirs.lock("build"))?;
         dirs.make_private()?;
         let cx = Context {
             building: dirs.root().join("building"),
@@ -126,7 +126,7 @@ impl Context {
 impl Drop for Context {
     fn drop(&mut self) {
         if let Err(error) = self.clear() {
-            eprintln!("build: {}", crate::error_chain(&error));
+            eprintln!("build: {}", foundation::error_chain(&error));
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use foundation::files::FileError;
 use ureq::config::ConfigBuilder;
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::typestate::{AgentScope, WithoutBody};
@@ -13,7 +14,6 @@ use ureq::{Agent, RequestBuilder};
 
 use super::digest;
 use super::progress::Stage;
-use crate::files::FileError;
 
 /// How often a file is tried.
 const ATTEMPTS: u32 = 4;

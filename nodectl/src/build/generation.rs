@@ -4,6 +4,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use foundation::files::{self, FileError};
+use foundation::name::Name;
+use foundation::record::ImageRecord;
 use serde_json::Map;
 
 use super::base::Base;
@@ -14,10 +17,7 @@ use super::store::{self, Contents, StoreError, Supply};
 use super::tools::{self, ToolsError};
 use super::{Context, Programs};
 use crate::clone::{self, CloneError};
-use crate::files::{self, FileError};
 use crate::images;
-use crate::name::Name;
-use crate::record::ImageRecord;
 
 /// MiB that a generation needs.
 const SPACE: u64 = 3072;
@@ -99,7 +99,7 @@ pub fn build(cx: &Context, inputs: &Inputs<'_>) -> Result<ImageRecord, Generatio
             rootfs::link_etcdctl(&half.join("rootfs"), &half.join("containerd"))?;
         }
         cache::remember(cx, &half)?;
-        files::write(&half.join(SOURCE), &inputs.source, 0o600)?;
+        files::write_durably(&half.join(SOURCE), &inputs.source, 0o600)?;
         cx.keep(&half, &place)?;
     }
     let record = ImageRecord {
@@ -158,7 +158,7 @@ fn prune(cx: &Context, record: &ImageRecord) -> Result<(), FileError> {
 /// When the file system refuses.
 pub(super) fn all(cx: &Context, image: &Name) -> Result<Vec<PathBuf>, FileError> {
     let dir = cx.dirs.image(image);
-    Ok(files::entries(&dir)?.into_iter().map(|name| dir.join(name)).filter(|path| path.is_dir()).collect())
+    Ok(files::names_in(&dir)?.into_iter().map(|name| dir.join(name)).filter(|path| path.is_dir()).collect())
 }
 
 /// Of these generations, those that nobody uses, each with a lock: as long as it is there, nobody begins to.
@@ -186,7 +186,7 @@ fn is_used(generation: &Path, users: &[String]) -> bool {
 
 /// The mounts that every process sees: a node of another state directory may run on a generation too.
 fn mounts() -> Vec<String> {
-    let processes = files::entries(Path::new("/proc")).unwrap_or_default();
+    let processes = files::names_in(Path::new("/proc")).unwrap_or_default();
     let ids = processes.iter().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
     // One that has just ended has no mounts any more.
     let mut mounts: Vec<_> = ids.filter_map(|id| fs::read_to_string(format!("/proc/{id}/mountinfo")).ok()).collect();
@@ -198,9 +198,9 @@ fn mounts() -> Vec<String> {
 /// The text of every node's record: any that names a generation uses it.
 fn node_records(cx: &Context) -> Result<Vec<String>, FileError> {
     let mut records = Vec::new();
-    for cluster in files::entries(&cx.dirs.clusters())? {
+    for cluster in files::names_in(&cx.dirs.clusters())? {
         let nodes = cx.dirs.clusters().join(cluster).join("nodes");
-        for node in files::entries(&nodes)? {
+        for node in files::names_in(&nodes)? {
             let path: PathBuf = nodes.join(node).join("node.json");
             match fs::read_to_string(&path) {
                 Ok(record) => records.push(record),
@@ -228,7 +228,7 @@ mod tests {
         let node = cx.dirs.clusters().join("c/nodes/n/node.json");
         files::write_json(&node, &serde_json::json!({ "generation": generation("bbb") })).expect("written");
         prune(&cx, &record(&image, generation("ccc"))).expect("pruned");
-        assert_eq!(files::entries(&cx.dirs.image(&image)).expect("listed"), ["bbb", "ccc"]);
+        assert_eq!(files::names_in(&cx.dirs.image(&image)).expect("listed"), ["bbb", "ccc"]);
     }
 
     #[test]
@@ -242,7 +242,7 @@ mod tests {
         }
         let left = || {
             prune(&cx, &record(&image, generation("new"))).expect("pruned");
-            files::entries(&cx.dirs.image(&image)).expect("listed")
+            files::names_in(&cx.dirs.image(&image)).expect("listed")
         };
         let held = images::hold(&record(&image, generation("old"))).expect("locked");
         assert_eq!(left(), ["new", "old"]);

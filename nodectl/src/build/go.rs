@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::files::{self, FileError};
+use foundation::command::{self, CommandError};
+use foundation::files::{self, FileError};
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 
@@ -15,7 +16,6 @@ use super::child::{self, ChildError};
 use super::component::{Component, KUBERNETES};
 use super::progress::Stage;
 use super::tools::{self, ToolsError};
-use crate::command::{self, CommandError};
 
 /// MiB that a build needs in Go's caches and ours.
 const SPACE: u64 = 4096;
@@ -140,7 +140,7 @@ impl Toolchain {
         fs::create_dir_all(&bin).map_err(FileError::of("create", &bin))?;
         let (path, version) = &component.modules[0];
         let upstream = read_go_mod(&download(&work, path, version)?.go_mod)?;
-        files::write(&work.join("go.mod"), go_mod(component, &upstream), 0o644)?;
+        files::write_durably(&work.join("go.mod"), go_mod(component, &upstream), 0o644)?;
 
         // -mod=mod fills in go.mod and go.sum. As an argument it leaves the user's GOFLAGS alone.
         let flags = ["-mod=mod", "-tags", component.tags];
@@ -188,8 +188,8 @@ fn is_test(name: &str) -> bool {
 fn download(work: &Path, path: &str, version: &str) -> Result<Download, GoError> {
     let module = format!("{path}@{version}");
     let mut go = Command::new("go");
-    let go = command::end_with_us(go.args(["mod", "download", "-json", &module]).current_dir(work));
-    let output = go.output().map_err(|source| CommandError::Spawn { command: command::shown(go), source })?;
+    let go = command::end_with_us(go.args(["mod", "download", "-json", &module]).current_dir(work), Signal::SIGKILL);
+    let output = go.output().map_err(command::not_started(go))?;
     // It reports a failure as JSON too, unless it has not even begun.
     let Ok(download) = serde_json::from_slice::<Download>(&output.stdout) else {
         command::checked(go, output)?;

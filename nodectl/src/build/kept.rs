@@ -7,9 +7,10 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use foundation::files::{self, FileError};
+
 use super::digest::{self, Key};
 use super::{Context, Program, Programs};
-use crate::files::{self, FileError};
 
 /// A program's stamp and the digest of its content: half a gigabyte need not be read to see that nothing has changed.
 type Digests = BTreeMap<String, (Stamp, String)>;

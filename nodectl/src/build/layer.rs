@@ -5,9 +5,8 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use foundation::files::FileError;
 use tar::{EntryType, Header};
-
-use crate::files::FileError;
 
 /// What an entry of a layer is.
 #[derive(Clone, Debug, PartialEq, Eq)]

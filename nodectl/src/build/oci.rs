@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Seek, Write};
 use std::path::Path;
 
+use foundation::files::FileError;
 use oci_spec::OciSpecError;
 use oci_spec::image::{
     Arch, ConfigBuilder, Descriptor, DescriptorBuilder, ImageConfigurationBuilder, ImageIndex, ImageIndexBuilder,
@@ -16,7 +17,6 @@ use sha2::{Digest, Sha256};
 use super::compress;
 use super::digest::hex;
 use super::layer::{self, Layer};
-use crate::files::FileError;
 
 /// An image to write.
 #[derive(Clone, Debug, Default)]

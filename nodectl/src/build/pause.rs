@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::files::FileError;
+use foundation::files::FileError;
 use nix::sys::signal::Signal;
 
 use super::Context;

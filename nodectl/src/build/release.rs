@@ -5,6 +5,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use foundation::files::{self, FileError};
+
 use super::component::{CNI_PLUGINS, CONTAINERD};
 use super::digest::Key;
 use super::download::{Client, DownloadError};
@@ -14,7 +16,6 @@ use super::store::Supply;
 use super::unpack;
 use super::wanted::Reference;
 use super::{CNI_PROGRAMS, CONTAINERD_PROGRAMS, Context, Program, Programs, arch};
-use crate::files::{self, FileError};
 
 /// Of Kubernetes' programs, those that run on the node itself. The others are in images.
 const NODE_PROGRAMS: [&str; 3] = ["kubeadm", "kubelet", "kubectl"];
@@ -166,7 +167,7 @@ pub fn images(cx: &Context, mirrors: &Mirrors, wanted: &[Reference]) -> Result<V
 /// A directory as containerd's `--hosts-dir` wants it.
 fn hosts_dir(cx: &Context, registry: &str) -> Result<PathBuf, FileError> {
     let dir = cx.building.join("hosts");
-    files::write(&dir.join(REGISTRY).join("hosts.toml"), hosts_toml(registry), 0o644)?;
+    files::write_durably(&dir.join(REGISTRY).join("hosts.toml"), hosts_toml(registry), 0o644)?;
     Ok(dir)
 }
 

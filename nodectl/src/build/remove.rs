@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use foundation::files::FileError;
+use foundation::name::Name;
+use foundation::state::StateDirs;
+
 use super::Context;
 use super::{cache, generation};
-use crate::files::FileError;
 use crate::images;
-use crate::name::Name;
-use crate::state::StateDirs;
 use crate::stop::say;
 
 /// What `nodectl rmi` is asked.
@@ -70,7 +71,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::files;
+    use foundation::files;
 
     #[test]
     fn an_image_goes_unless_it_or_one_beside_it_is_in_use() {
@@ -91,8 +92,8 @@ mod tests {
         let refused = |images: &[Name]| remove(&cx, images).expect_err("refused").to_string();
         assert!(refused(&[name("unused"), name("used")]).contains("image used is in use"));
         assert!(refused(&[name("unused"), name("none")]).contains("\"none\" not found"));
-        assert_eq!(files::entries(&cx.dirs.images()).expect("listed"), ["unused", "used"]);
+        assert_eq!(files::names_in(&cx.dirs.images()).expect("listed"), ["unused", "used"]);
         remove(&cx, &[name("unused"), name("unused")]).expect("removed");
-        assert_eq!(files::entries(&cx.dirs.images()).expect("listed"), ["used"]);
+        assert_eq!(files::names_in(&cx.dirs.images()).expect("listed"), ["used"]);
     }
 }

@@ -6,12 +6,13 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use foundation::files::{self, FileError};
+
 use super::base::Base;
 use super::digest::Key;
 use super::units::{ENABLED, MASKED, UNUSED_TMPFILES};
 use super::{CNI_PROGRAMS, Programs};
 use crate::clone::{self, CloneError};
-use crate::files::{self, FileError};
 use crate::tree;
 
 /// Where programs go.
@@ -137,7 +138,7 @@ pub fn link_etcdctl(root: &Path, store: &Path) -> Result<(), FileError> {
     let snapshots = store.join("io.containerd.snapshotter.v1.overlayfs/snapshots");
     // The links in a layer are whoever made the image's.
     let etcdctl = |id: String| tree::resolve(&snapshots.join(id).join("fs"), Path::new("usr/local/bin/etcdctl")).ok();
-    match files::entries(&snapshots)?.into_iter().filter_map(etcdctl).find(|path| path.is_file()) {
+    match files::names_in(&snapshots)?.into_iter().filter_map(etcdctl).find(|path| path.is_file()) {
         Some(program) => link(&program, &root.join("usr/local/bin/etcdctl")),
         // A newer etcd's image may have none, and no node needs it.
         None => Ok(()),

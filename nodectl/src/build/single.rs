@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
 
+use foundation::command;
+use foundation::files::FileError;
+use foundation::record::{self, Component, ComponentRecord, Kind, RecordError, SourcesRecord};
+use foundation::state::StateDirs;
 use serde_json::Map;
 
 use super::archives::{self, ArchivesError};
@@ -24,11 +28,6 @@ use super::supply;
 use super::tools::{self, ToolsError};
 use super::wanted::Reference;
 use super::{Context, Programs};
-use crate::command;
-use crate::component::{Component, ComponentRecord, Kind};
-use crate::files::FileError;
-use crate::record::{self, RecordError};
-use crate::state::StateDirs;
 
 /// What `nodectl component` is asked.
 #[derive(Clone, Debug, clap::Args)]
@@ -46,6 +45,9 @@ pub struct ComponentArgs {
     /// Compile it for a debugger, without optimisation and with symbols, and build delve, too; from dir: or go:
     #[arg(long)]
     pub debug: bool,
+    /// Build nothing: print which files a build reads, as a sources record
+    #[arg(long, conflicts_with = "debug")]
+    pub sources: bool,
     /// Where to fetch from.
     #[command(flatten)]
     pub mirrors: Mirrors,
@@ -137,6 +139,9 @@ pub enum ComponentError {
 /// # Errors
 /// When it cannot be had from there, or does not compile.
 pub fn run(args: &ComponentArgs, dirs: &StateDirs, output: impl Write) -> Result<(), ComponentError> {
+    if args.sources {
+        return Ok(record::write(output, &sources(&args.from)?)?);
+    }
     let cx = Context::begin(dirs)?;
     let component = args.component;
     let flavor = if args.debug { Flavor::Debug } else { Flavor::Release };
@@ -170,6 +175,19 @@ pub fn run(args: &ComponentArgs, dirs: &StateDirs, output: impl Write) -> Result
         extra: Map::new(),
     };
     Ok(record::write(output, &record)?)
+}
+
+/// The files that a build reads.
+fn sources(origin: &Origin) -> Result<SourcesRecord, ComponentError> {
+    let (files, directories) = match origin {
+        Origin::File(path) => (vec![path.canonicalize().map_err(FileError::of("find", path))?], vec![]),
+        Origin::Source(Source::Dir(path)) => {
+            let checkout = Checkout::open(path)?;
+            (checkout.module_files().collect(), checkout.sources().collect())
+        }
+        Origin::Source(Source::Auto(_) | Source::Release(_) | Source::Go(_)) => (vec![], vec![]),
+    };
+    Ok(SourcesRecord { files, directories, extra: Map::new() })
 }
 
 /// The component's program, with those that its image has beside it, and its version where that is known.

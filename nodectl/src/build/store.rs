@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use foundation::files::{self, FileError};
+
 use super::archives::Archive;
 use super::child::ChildError;
 use super::containerd::{Containerd, ContainerdError};
 use super::progress::Stage;
 use super::{Context, Programs};
-use crate::files::{self, FileError};
 
 /// Directories of a store that a node needs; all others are made again when containerd starts.
 const KEPT: [&str; 3] =
@@ -98,7 +99,7 @@ pub fn fill(
             .stage(&format!("{} {}", supply.verb(), supply.reference()), |stage| add(&containerd, stage, supply))?;
     }
     containerd.stop();
-    for name in files::entries(store)?.iter().filter(|name| !KEPT.contains(&name.as_str())) {
+    for name in files::names_in(store)?.iter().filter(|name| !KEPT.contains(&name.as_str())) {
         let path = store.join(name);
         if path.is_dir() {
             files::remove_tree(&path)?

@@ -5,6 +5,11 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use foundation::command::{self, CommandError};
+use foundation::files::FileError;
+use foundation::name::Name;
+use foundation::record::{self, Missing, RecordError, SuiteImage, SuiteRecord};
+use foundation::state::StateDirs;
 use serde_json::Map;
 
 use self::assemble::Ingredients;
@@ -22,14 +27,8 @@ use super::source::Source;
 use super::supply;
 use super::tools::{self, ToolsError};
 use super::{Context, Programs};
-use crate::command::{self, CommandError};
-use crate::files::FileError;
 use crate::images;
-use crate::name::Name;
 use crate::node::Node;
-use crate::record::{self, RecordError};
-use crate::state::StateDirs;
-use crate::suite::{Missing, SuiteImage, SuiteRecord};
 
 mod assemble;
 mod missing;

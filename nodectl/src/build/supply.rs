@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use foundation::files::FileError;
+
 use super::archives::{self, ArchivesError};
 use super::base::Base;
 use super::checkout::{Checkout, CheckoutError};
@@ -14,7 +16,6 @@ use super::source::{Source, Version};
 use super::store::Supply;
 use super::wanted::{self, WantedError};
 use super::{CNI_PROGRAMS, CONTAINERD_PROGRAMS, Context, PROGRAMS, Program, Programs};
-use crate::files::FileError;
 
 /// All that a node needs beside its operating system.
 pub struct Supplies {

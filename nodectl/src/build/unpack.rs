@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use foundation::files::FileError;
+
 use super::download::MOST;
-use crate::files::FileError;
 
 /// Unpack files of a gzipped tar without their directories, those of these names: `bin/ctr` becomes `to/ctr`.
 ///

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
+use foundation::command::{self, CommandError};
+
 use super::source::Version;
-use crate::command::{self, CommandError};
 
 /// An image's name with its tag.
 #[derive(Clone, Debug, PartialEq, Eq)]

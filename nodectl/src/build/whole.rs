@@ -2,6 +2,9 @@
 
 use std::io::Write;
 
+use foundation::files::FileError;
+use foundation::record::{self, ImageFile, NodeProgram, ProgramFile, RecordError, SuppliesRecord};
+use foundation::state::StateDirs;
 use serde_json::Map;
 
 use super::Context;
@@ -13,10 +16,6 @@ use super::source::{self, Source};
 use super::store::Supply;
 use super::supply::{self, SupplyError};
 use super::tools::{self, ToolsError};
-use crate::files::FileError;
-use crate::record::{self, RecordError};
-use crate::state::StateDirs;
-use crate::supplies::{ImageFile, NodeProgram, ProgramFile, SuppliesRecord};
 
 /// What `nodectl supplies` is asked.
 #[derive(Clone, Debug, clap::Args)]

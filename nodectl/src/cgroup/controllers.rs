@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::files::FileError;
+use foundation::files::FileError;
 
 /// Without one of these kubelet does not start (kubernetes.io, "About cgroup v2").
 const NEEDED: [&str; 4] = ["cpu", "cpuset", "memory", "pids"];

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use foundation::files::FileError;
 use nix::mount::{MsFlags, mount};
 
-use crate::files::FileError;
 use crate::host::Hierarchy;
 
 /// Controllers that the kernel has, by /proc/cgroups: `NAME HIERARCHY CGROUPS ENABLED` a line.

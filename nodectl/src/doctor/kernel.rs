@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use foundation::command;
 use nix::unistd::{AccessFlags, access};
 
 use super::{Finding, Patient};
-use crate::command;
 use crate::host::Hierarchy;
 use crate::nspawn;
 use crate::sysctl;
@@ -28,7 +28,7 @@ pub(super) fn br_netfilter(_: &Patient<'_>) -> Finding {
 pub(super) fn sysctls(_: &Patient<'_>) -> Finding {
     let differing = match sysctl::differing() {
         Ok(differing) => differing,
-        Err(error) => return Finding::failed(crate::error_chain(&error), "mount /proc whole"),
+        Err(error) => return Finding::failed(foundation::error_chain(&error), "mount /proc whole"),
     };
     let read_only: Vec<_> =
         differing.iter().filter(|(name, ..)| access(&sysctl::proc_path(name), AccessFlags::W_OK).is_err()).collect();

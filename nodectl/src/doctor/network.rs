@@ -7,7 +7,7 @@ use crate::network;
 pub(super) fn subnet(patient: &Patient<'_>) -> Finding {
     let taken = match cluster::taken_subnets(patient.dirs) {
         Ok(taken) => taken,
-        Err(error) => return Finding::failed(crate::error_chain(&error), "look at what the message names"),
+        Err(error) => return Finding::failed(foundation::error_chain(&error), "look at what the message names"),
     };
     match network::free_subnet(&taken) {
         Ok(subnet) => Finding::ok(format!("{subnet} is free for the next cluster")),

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use cnispawn::table::render;
+use foundation::table::render;
 use serde::Serialize;
 
 use super::{Finding, Status};

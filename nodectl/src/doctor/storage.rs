@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::thread;
 
+use foundation::files::FileError;
 use nix::sys::statvfs::statvfs;
 
 use super::{Finding, Patient};
-use crate::files::FileError;
 use crate::launch::{self, LaunchError};
 
 /// MiB below which a node has no room for its pods' images and etcd.
@@ -29,7 +29,7 @@ pub(super) fn overlay(patient: &Patient<'_>) -> Finding {
     match tried {
         Ok(()) => Finding::ok(format!("works on {}", state.display())),
         Err(error) => Finding::failed(
-            crate::error_chain(&error),
+            foundation::error_chain(&error),
             "name a --state-dir on ext4, XFS or Btrfs (in a container: on a volume)",
         ),
     }

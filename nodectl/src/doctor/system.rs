@@ -5,11 +5,11 @@ use std::path::Path;
 use std::process::Command;
 
 use caps::{CapSet, Capability};
+use foundation::command;
 
 use super::{Finding, Patient};
 use crate::adapt;
 use crate::cgroup;
-use crate::command;
 use crate::host::{Hierarchy, Supervisor};
 use crate::unit;
 

@@ -9,15 +9,15 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use foundation::command;
+use foundation::files::FileError;
+use foundation::state::StateDirs;
 use serde_json::json;
 
 use super::LoadError;
 use crate::cluster::Cluster;
-use crate::command;
 use crate::exec;
-use crate::files::FileError;
 use crate::node::Node;
-use crate::state::StateDirs;
 
 /// What images of a registry are named after.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use crate::command::{self, CommandError};
+use foundation::command::{self, CommandError};
 
 /// Bytes of a piece, and how many of them wait for one program.
 const PIECE: usize = 1 << 20;
@@ -67,7 +67,7 @@ fn pump(input: &mut impl Read, senders: &[SyncSender<Piece>]) -> io::Result<()> 
 fn feed(command: &mut Command, pieces: Receiver<Piece>) -> Result<(), CommandError> {
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let spawned = command.spawn();
-    let mut child = spawned.map_err(|source| CommandError::Spawn { command: command::shown(command), source })?;
+    let mut child = spawned.map_err(command::not_started(command))?;
     let mut stdin = child.stdin.take();
     for piece in pieces {
         if stdin.as_mut().is_none_or(|stdin| stdin.write_all(&piece).is_err()) {
@@ -76,7 +76,7 @@ fn feed(command: &mut Command, pieces: Receiver<Piece>) -> Result<(), CommandErr
     }
     drop(stdin);
     let output = child.wait_with_output();
-    let output = output.map_err(|source| CommandError::Spawn { command: command::shown(command), source })?;
+    let output = output.map_err(command::not_started(command))?;
     command::checked(command, output).map(drop)
 }
 

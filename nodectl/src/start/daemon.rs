@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
-use cnispawn::process::Process;
+use foundation::files::FileError;
+use foundation::process::Process;
+use foundation::state::StateDirs;
 use nix::unistd::setsid;
 
 use super::StartError;
-use crate::files::FileError;
 use crate::launch;
 use crate::node::Node;
 use crate::ready::{Progress, Starting, TICK};
-use crate::state::StateDirs;
 
 /// The daemon: nodectl, then cnispawn, then systemd-nspawn, and the socket on which the last says how it is
 /// (sd_notify(3)).

@@ -3,17 +3,18 @@
 use std::io;
 use std::path::PathBuf;
 
+use foundation::command::CommandError;
+use foundation::files::FileError;
+use foundation::name::Name;
+use foundation::record::RecordError;
+
 use crate::cluster::ClusterError;
-use crate::command::CommandError;
 use crate::doctor::DoctorError;
 use crate::etc_hosts::EtcHostsError;
-use crate::files::FileError;
 use crate::images;
-use crate::name::Name;
 use crate::network::NetworkError;
 use crate::prepare::PrepareError;
 use crate::ready::ReadyError;
-use crate::record::RecordError;
 use crate::stop::StopError;
 use crate::unit::UnitError;
 

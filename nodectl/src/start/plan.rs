@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::io::{self, BufRead, IsTerminal};
 
+use foundation::name::Name;
+use foundation::record::{self, ImageRecord, Role};
+use foundation::state::StateDirs;
+
 use super::{StartArgs, StartError};
 use crate::cluster::Cluster;
 use crate::images;
-use crate::name::Name;
 use crate::node::Node;
-use crate::record::{self, ImageRecord, Role};
-use crate::state::StateDirs;
 
 /// The names of the nodes.
 pub(super) fn names(args: &StartArgs) -> Result<Vec<Name>, StartError> {

@@ -3,11 +3,12 @@
 use std::io::Read;
 use std::process::{Child, ExitStatus};
 
+use foundation::command;
+use foundation::state::StateDirs;
+
 use super::StartError;
-use crate::command::{self, CommandError};
 use crate::node::{Machine, Node};
 use crate::ready::{Progress, Starting, TICK};
-use crate::state::StateDirs;
 use crate::unit;
 
 /// systemd-run, which ends when the unit is up or has failed.
@@ -23,7 +24,7 @@ impl<'a> Unit<'a> {
     pub(super) fn launch(dirs: &'a StateDirs, node: &'a Node) -> Result<Self, StartError> {
         let mut command = unit::start(dirs, node)?;
         let run = command.spawn();
-        let run = run.map_err(|source| CommandError::Spawn { command: command::shown(&command), source })?;
+        let run = run.map_err(command::not_started(&command))?;
         Ok(Unit { dirs, node, run, has_leader: false })
     }
 

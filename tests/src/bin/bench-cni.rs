@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
-use cnispawn::table;
+use foundation::table;
 use nix::mount::{MsFlags, mount};
 use serde_json::{Value, json};
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use cnispawn::table;
+use foundation::table;
 use serde_json::Value;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;

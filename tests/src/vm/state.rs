@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use nodectl::record::ImageRecord;
+use foundation::record::ImageRecord;
 use tempfile::{NamedTempFile, TempDir};
 
 use super::system::make_file_system;

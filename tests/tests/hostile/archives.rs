@@ -144,7 +144,7 @@ fn a_link_is_not_written_through_and_a_bomb_does_not_go_off() {
         let mut bomb = Vec::new();
         member(EntryType::Regular, "", 1 << 40).write("", &mut bomb);
         fs::write(&archive, gzip(&bomb)).expect("written");
-        let error = cnispawn::error_chain(&unpack::files(&archive, &WANTED, &to).expect_err("too large"));
+        let error = foundation::error_chain(&unpack::files(&archive, &WANTED, &to).expect_err("too large"));
         assert!(error.contains("file too large"), "{error}");
     });
 }

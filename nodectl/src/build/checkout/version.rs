@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use foundation::command::{self, CommandError};
+use foundation::files::FileError;
 use walkdir::WalkDir;
 
 use super::{CheckoutError, KUBERNETES, MODULES, Version};
-use crate::command::{self, CommandError};
-use crate::files::FileError;
 
 /// The version of `tree` as upstream's own build finds it (hack/lib/version.sh), KUBE_GIT_VERSION before all; of a
 /// vendored one, the module's.

@@ -3,6 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use foundation::command;
+use foundation::files::FileError;
+use foundation::record::SuiteImage;
+
 use super::recipes::Recipe;
 use crate::build::archives::{self, ArchivesError};
 use crate::build::base::Base;
@@ -10,9 +14,6 @@ use crate::build::digest::{self, Key};
 use crate::build::layer::{self, Entry, Layer};
 use crate::build::oci::{self, Image};
 use crate::build::{Context, Programs, arch};
-use crate::command;
-use crate::files::FileError;
-use crate::suite::SuiteImage;
 use crate::tree;
 
 /// What the images are made from.

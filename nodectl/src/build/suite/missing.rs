@@ -1,7 +1,7 @@
 //! Images that are not made here: why not, and what the names of the tests that want them contain. Read from
 //! Kubernetes' test/e2e: the suite itself does not tell which test uses which image.
 
-use crate::suite::Missing;
+use foundation::record::Missing;
 
 /// What every cluster's nodes have: kubeadm wants them, too.
 const THERE: [&str; 2] = ["registry.k8s.io/pause:", "registry.k8s.io/etcd:"];

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::record::Record;
-use crate::untrusted;
+use super::{Record, untrusted};
 
 /// What `nodectl e2e` prints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -5,10 +5,9 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use cnispawn::files::create_private_dir;
 use walkdir::WalkDir;
 
-use crate::files::FileError;
+use crate::files::{FileError, create_private_dir};
 use crate::name::Name;
 
 /// The two directories under which everything lies. Both move by option or environment variable, so that tests
@@ -149,7 +148,7 @@ mod tests {
         for path in ["log", "nodes/node2", "nodes/node1/kubelet"] {
             let link = dirs.cluster(&cluster).join(path);
             symlink("/etc", &link).expect("linked");
-            let error = cnispawn::error_chain(&dirs.refuse_links(&cluster).expect_err(path));
+            let error = crate::error_chain(&dirs.refuse_links(&cluster).expect_err(path));
             assert!(error.ends_with(&format!("clusters/dev/{path}: it is a symbolic link")), "{error}");
             fs::remove_file(&link).expect("removed");
         }

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::record::Record;
-use crate::untrusted;
+use super::{Record, untrusted};
 
 /// All that a version of Kubernetes has on nodes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! Locks between processes: flock(2) on files, so that the kernel releases what a killed process held.
 
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -8,9 +9,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::files::{self, FileError};
+use crate::interrupt;
 
 /// How often a held lock is tried again.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// How long to wait for a lock in silence.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// How long another command may hold a lock. A cold build of Kubernetes takes an hour of a slow machine.
+const PATIENCE: Duration = Duration::from_secs(2 * 3600);
 
 /// A held lock. It belongs to the open file, so a child that inherits the descriptor holds it too.
 #[derive(Debug)]
@@ -85,6 +93,43 @@ impl Lock {
         }
     }
 
+    /// Take an exclusive lock that another command may hold for long: a wait is announced on standard error, and ends
+    /// when the user interrupts us.
+    ///
+    /// # Errors
+    /// The lock's file cannot be made, the user interrupts the wait, or two hours pass.
+    pub fn take_patiently(path: &Path) -> Result<Self, FileError> {
+        Self::take_within(path, PATIENCE, interrupt::is_asked)
+    }
+
+    fn take_within(path: &Path, patience: Duration, is_interrupted: impl Fn() -> bool) -> Result<Self, FileError> {
+        // If an interrupt arrived earlier, this is the rollback: let it finish.
+        let was_interrupted = is_interrupted();
+        let begun = Instant::now();
+        let mut is_announced = false;
+        let refused = |kind, why: String| Err(FileError::of("lock", path)(io::Error::new(kind, why)));
+        // flock(2) has no timeout, and goes on after a signal (SA_RESTART).
+        loop {
+            if let Some(lock) = Self::try_take(path, Mode::Exclusive)? {
+                return Ok(lock);
+            }
+            if is_interrupted() && !was_interrupted {
+                return refused(io::ErrorKind::Interrupted, "interrupted".to_owned());
+            }
+            if begun.elapsed() > patience {
+                let seconds = patience.as_secs();
+                let why =
+                    format!("another command still holds it after {seconds} s; `fuser {}` names it", path.display());
+                return refused(io::ErrorKind::TimedOut, why);
+            }
+            if begun.elapsed() > SILENCE && !is_announced {
+                eprintln!("waiting for another command to end: it holds {}", path.display());
+                is_announced = true;
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
     /// The lock whose descriptor we have inherited.
     pub fn inherited(fd: OwnedFd, path: &Path) -> Self {
         Lock { file: fd.into(), path: path.to_owned() }
@@ -111,6 +156,8 @@ fn is_at(file: &File, path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[test]
@@ -124,6 +171,25 @@ mod tests {
         drop((one, two));
         Lock::take(&path, Mode::Exclusive, Duration::ZERO)?;
         Ok(())
+    }
+
+    #[test]
+    fn a_wait_for_a_lock_ends_when_it_is_over_or_we_are_interrupted() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("lock");
+        let held = Lock::take_within(&path, PATIENCE, || false).expect("free");
+        let error = Lock::take_within(&path, Duration::ZERO, || false).expect_err("held");
+        assert!(crate::error_chain(&error).contains("another command still holds it after 0 s"), "{error}");
+
+        let asked = Cell::new(0);
+        let is_asked = || asked.replace(asked.get() + 1) > 0;
+        let error = Lock::take_within(&path, PATIENCE, is_asked).expect_err("held");
+        assert!(crate::error_chain(&error).ends_with("lock: interrupted"), "{error}");
+        let error = Lock::take_within(&path, Duration::ZERO, || true).expect_err("held");
+        assert!(crate::error_chain(&error).contains("after 0 s"), "a rollback is not interrupted: {error}");
+
+        drop(held);
+        Lock::take_within(&path, Duration::ZERO, || true).expect("free again");
     }
 
     #[test]

@@ -9,7 +9,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::name::Name;
-use crate::untrusted;
+
+mod component;
+mod suite;
+mod supplies;
+pub mod untrusted;
+
+pub use component::{Component, ComponentRecord, Kind, SourcesRecord};
+pub use suite::{Missing, SuiteImage, SuiteRecord};
+pub use supplies::{ImageFile, NodeProgram, ProgramFile, SuppliesRecord};
 
 /// What `nodectl build` prints, `nodectl start` reads and `nodectl images` lists.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

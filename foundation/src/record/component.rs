@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::record::Record;
-use crate::untrusted;
+use super::{Record, untrusted};
 
 /// A program that a cluster runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -123,6 +122,24 @@ pub struct ComponentRecord {
 impl Record for ComponentRecord {
     const WHAT: &'static str = "component record";
     const HINT: &'static str = "nodectl component";
+}
+
+/// What `nodectl component --sources` prints: the files that a build of the component reads, for whoever watches them.
+/// Both are empty for a source that never changes, such as a published version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SourcesRecord {
+    /// Single files, by absolute paths. One may be missing as yet.
+    pub files: Vec<PathBuf>,
+    /// Directories, of which all that is below may be read.
+    pub directories: Vec<PathBuf>,
+    /// Fields that this version does not know, passed through.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl Record for SourcesRecord {
+    const WHAT: &'static str = "sources record";
+    const HINT: &'static str = "nodectl component --sources";
 }
 
 #[cfg(test)]
