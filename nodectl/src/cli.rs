@@ -7,12 +7,12 @@ use clap::{Parser, Subcommand};
 use foundation::name::Name;
 use foundation::state::StateDirs;
 
-use crate::build::BuildArgs;
-use crate::build::remove::RemoveArgs;
-use crate::build::single::ComponentArgs;
-use crate::build::suite::SuiteArgs;
-use crate::build::whole::SuppliesArgs;
 use crate::doctor::DoctorArgs;
+use crate::image::BuildArgs;
+use crate::image::remove::RemoveArgs;
+use crate::image::single::ComponentArgs;
+use crate::image::suite::SuiteArgs;
+use crate::image::whole::SuppliesArgs;
 use crate::load::LoadArgs;
 use crate::logs::LogsArgs;
 use crate::ls::LsArgs;

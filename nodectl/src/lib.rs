@@ -4,7 +4,6 @@
 //! library for [`record`] alone: a node record may as well be written by hand for any machine that SSH reaches.
 
 pub mod adapt;
-pub mod build;
 pub mod cgroup;
 pub mod cli;
 pub mod clone;
@@ -13,6 +12,7 @@ pub mod doctor;
 pub mod etc_hosts;
 pub mod exec;
 pub mod host;
+pub mod image;
 pub mod images;
 pub mod keys;
 pub mod launch;

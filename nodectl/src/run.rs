@@ -11,14 +11,14 @@ use foundation::interrupt;
 use foundation::name::Name;
 use foundation::state::StateDirs;
 
-use crate::build::remove::{self, RemoveError};
-use crate::build::single::{self, ComponentError};
-use crate::build::suite::{self, SuiteError};
-use crate::build::whole::{self, SuppliesError};
 use crate::cli::{Cli, Verb};
 use crate::cluster::Cluster;
 use crate::doctor::{self, DoctorError};
 use crate::exec::{self, ExecError};
+use crate::image::remove::{self, RemoveError};
+use crate::image::single::{self, ComponentError};
+use crate::image::suite::{self, SuiteError};
+use crate::image::whole::{self, SuppliesError};
 use crate::launch::{self, LaunchError};
 use crate::load::LoadError;
 use crate::logs::LogsError;
@@ -26,7 +26,7 @@ use crate::ls::LsError;
 use crate::node::Node;
 use crate::start::{self, StartError};
 use crate::stop::{self, How, StopError, say};
-use crate::{build, images, load, logs, ls};
+use crate::{image, images, load, logs, ls};
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +58,7 @@ pub enum Error {
     },
     /// `build`.
     #[error(transparent)]
-    Build(#[from] build::Error),
+    Build(#[from] image::Error),
     /// `component`.
     #[error(transparent)]
     Component(#[from] ComponentError),
@@ -121,7 +121,7 @@ pub fn run(cli: Cli, input: impl BufRead, output: impl Write) -> Result<(), Erro
     }
     match cli.verb {
         Verb::Images { .. } | Verb::Ls(_) | Verb::Which { .. } | Verb::Doctor(_) => {}
-        Verb::Build(args) => build::run(&args, dirs, output)?,
+        Verb::Build(args) => image::run(&args, dirs, output)?,
         Verb::Component(args) => single::run(&args, dirs, output)?,
         Verb::Supplies(args) => whole::run(&args, dirs, output)?,
         Verb::E2e(args) => suite::run(&args, dirs, output)?,

@@ -9,8 +9,8 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use nodectl::build::digest;
-use nodectl::build::oci::{self, Image};
+use nodectl::image::digest;
+use nodectl::image::oci::{self, Image};
 use tempfile::TempDir;
 
 use crate::fixture::succeed;

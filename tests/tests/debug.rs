@@ -44,7 +44,7 @@ struct Debug {
 
 impl Debug {
     fn scheduler(cluster: &Cluster) -> Self {
-        let source = format!("go:{}", nodectl::build::source::PINNED);
+        let source = format!("go:{}", nodectl::image::source::PINNED);
         let mut debug = cluster.clusterctl(&["debug", SCHEDULER, "--from", &source, "--port", "0", "--timeout", "300"]);
         let mut child = debug.stdout(Stdio::piped()).spawn().expect("runs");
         let mut line = String::new();
@@ -90,7 +90,7 @@ fn process(cluster: &Cluster) -> (String, String, String) {
 /// Where the source has the function that decides on a pod's node, on this host: its file and line.
 fn schedule_pod() -> (String, usize) {
     let modules = succeed(Command::new("go").args(["env", "GOMODCACHE"]));
-    let version = nodectl::build::source::PINNED;
+    let version = nodectl::image::source::PINNED;
     let file = format!("{}/k8s.io/kubernetes@{version}/pkg/scheduler/schedule_one.go", modules.trim());
     let text = fs::read_to_string(&file).expect("readable");
     let line = text.lines().position(|line| line.starts_with("func (sched *Scheduler) schedulePod("));

@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 
-use nodectl::build::layer::{self, Entry, Layer};
-use nodectl::build::oci::Image;
+use nodectl::image::layer::{self, Entry, Layer};
+use nodectl::image::oci::Image;
 use serde_json::{Value, json};
 use tests::HostState;
 use tests::cluster::{Cluster, refused};

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use foundation::record::{NodeRecord, Role, State};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use nodectl::build::layer::{self, Entry, Layer};
-use nodectl::build::oci::{self, Image};
+use nodectl::image::layer::{self, Entry, Layer};
+use nodectl::image::oci::{self, Image};
 use tests::fixture::succeed;
 use tests::{HostState, Nodes};
 

@@ -55,7 +55,7 @@ fn tests_pass_and_those_that_lack_an_image_are_named(cluster: &Cluster) {
     assert!(output.status.success(), "{said}");
     let record: Value = serde_json::from_slice(&output.stdout).expect("a record");
     assert_eq!(record["cluster"], "suite");
-    assert_eq!(record["kubernetes"], nodectl::build::source::PINNED);
+    assert_eq!(record["kubernetes"], nodectl::image::source::PINNED);
     let passed = names(&record, "passed", "name");
     for test in &FOCUS[..4] {
         assert!(passed.iter().any(|name| name.contains(test)), "{test}: {passed:?}");

@@ -92,7 +92,7 @@ fn settings_of_a_file_reach_the_components(cluster: &Cluster) {
 
 /// A module that vendors Kubernetes, as the go command lays it out; returns the scheduler's source file in it.
 fn vendored_tree(tree: &Path) -> std::path::PathBuf {
-    let version = nodectl::build::source::PINNED;
+    let version = nodectl::image::source::PINNED;
     let kubernetes = "k8s.io/kubernetes";
     let mut download = Command::new("go");
     download.args(["mod", "download", "-json", &format!("{kubernetes}@{version}")]).current_dir(tree);
@@ -186,7 +186,7 @@ fn a_changed_scheduler_leads(cluster: &Cluster, source: &str, server: &Path) {
     let before = lease();
     edit(server, r#"klog.FromContext(ctx).Info("A change that was made by a test")"#);
     let record = swap(cluster, &["kube-scheduler", "--from", source]);
-    assert_eq!(record["version"], format!("{}-dirty", nodectl::build::source::PINNED));
+    assert_eq!(record["version"], format!("{}-dirty", nodectl::image::source::PINNED));
     assert_eq!(record["sha256"], running(cluster, "node1", "kube-scheduler"));
     assert_ne!(lease(), before, "the new one leads");
     cluster.kubectl(&["-n", "kube-system", "wait", "--for=create", "pod/kube-scheduler-node1", "--timeout=60s"]);
@@ -246,7 +246,7 @@ fn a_changed_kubelet_runs_on_every_node(cluster: &Cluster, source: &str) {
         assert_eq!(record["sha256"], running(cluster, node, "kubelet"), "{node}");
     }
     let versions = cluster.kubectl(&["get", "nodes", "-o", "jsonpath={.items[*].status.nodeInfo.kubeletVersion}"]);
-    let dirty = format!("{}-dirty", nodectl::build::source::PINNED);
+    let dirty = format!("{}-dirty", nodectl::image::source::PINNED);
     assert_eq!(versions, format!("{dirty} {dirty}"));
 }
 
@@ -272,7 +272,7 @@ fn one_that_ends_at_once_is_taken_back_on_every_node(cluster: &Cluster) {
 
 /// Those that are not compiled for this: the same version under another name.
 fn the_others_come_back_as_well(cluster: &Cluster) {
-    let version = nodectl::build::source::PINNED;
+    let version = nodectl::image::source::PINNED;
     for name in ["kube-apiserver", "kube-controller-manager", "kube-proxy"] {
         let record = swap(cluster, &[name, "--from", &format!("go:{version}")]);
         assert_eq!(record["sha256"], running(cluster, "node1", name), "{name}");

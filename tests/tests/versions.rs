@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use nodectl::build::source::PINNED;
+use nodectl::image::source::PINNED;
 use serde_json::Value;
 use tests::HostState;
 use tests::cluster::{Cluster, refused};

@@ -7,7 +7,7 @@ use flate2::bufread::MultiGzDecoder;
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 use serde::{Deserialize, Serialize};
 
-use crate::build::digest;
+use crate::image::digest;
 
 /// Bytes of a document in an archive at the most.
 const MOST: u64 = 4 << 20;

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nodectl::build::component::{CNI_PLUGINS, CONTAINERD};
-use nodectl::build::digest;
-use nodectl::build::layer::{self, Entry, Layer};
-use nodectl::build::oci::Image;
-use nodectl::build::{CNI_PROGRAMS, CONTAINERD_PROGRAMS, arch};
+use nodectl::image::component::{CNI_PLUGINS, CONTAINERD};
+use nodectl::image::digest;
+use nodectl::image::layer::{self, Entry, Layer};
+use nodectl::image::oci::Image;
+use nodectl::image::{CNI_PROGRAMS, CONTAINERD_PROGRAMS, arch};
 use tempfile::TempDir;
 use tests::server::Server;
 

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use nodectl::build::unpack;
+use nodectl::image::unpack;
 use proptest::prelude::*;
 use proptest::sample::select;
 use tar::{EntryType, Header};

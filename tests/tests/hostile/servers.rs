@@ -4,9 +4,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::thread;
 
-use nodectl::build::digest;
-use nodectl::build::download::{Client, DownloadError};
-use nodectl::build::progress::Progress;
+use nodectl::image::digest;
+use nodectl::image::download::{Client, DownloadError};
+use nodectl::image::progress::Progress;
 
 use super::ground::Ground;
 

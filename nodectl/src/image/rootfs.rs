@@ -193,7 +193,7 @@ pub fn os_name(root: &Path) -> Result<String, FileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::Program;
+    use crate::image::Program;
 
     #[test]
     fn the_base_system_stays_as_it_is_while_files_of_it_are_replaced() {

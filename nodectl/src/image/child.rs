@@ -98,7 +98,7 @@ fn interrupt(mut child: Child) -> ChildError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::progress::Progress;
+    use crate::image::progress::Progress;
 
     #[test]
     fn a_signal_ends_the_command_at_once() {

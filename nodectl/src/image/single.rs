@@ -309,7 +309,7 @@ mod tests {
     use clap::ValueEnum;
 
     use super::*;
-    use crate::build::PROGRAMS;
+    use crate::image::PROGRAMS;
 
     #[test]
     fn a_version_is_found_in_what_each_program_says() {

@@ -208,7 +208,7 @@ fn descriptor(media_type: MediaType, blob: &Blob) -> Result<Descriptor, OciSpecE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::layer::{Entry, add};
+    use crate::image::layer::{Entry, add};
     use std::collections::BTreeMap;
     use std::io::Read;
 

@@ -8,12 +8,12 @@ use foundation::files::FileError;
 use foundation::record::SuiteImage;
 
 use super::recipes::Recipe;
-use crate::build::archives::{self, ArchivesError};
-use crate::build::base::Base;
-use crate::build::digest::{self, Key};
-use crate::build::layer::{self, Entry, Layer};
-use crate::build::oci::{self, Image};
-use crate::build::{Context, Programs, arch};
+use crate::image::archives::{self, ArchivesError};
+use crate::image::base::Base;
+use crate::image::digest::{self, Key};
+use crate::image::layer::{self, Entry, Layer};
+use crate::image::oci::{self, Image};
+use crate::image::{Context, Programs, arch};
 use crate::tree;
 
 /// What the images are made from.
