@@ -1,14 +1,14 @@
-//! Name a process so that the name outlives it, wait for its end, and end it.
+//! Name a process such that the name outlives it, wait for its end, and end it.
 
-use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use procfs::ProcResult;
+use procfs::process::{Process as Proc, Stat};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
 /// A process of this boot or an earlier one; a process id alone is reused.
@@ -27,7 +27,7 @@ impl Process {
     /// The calling process. Stays true over exec(3).
     ///
     /// # Errors
-    /// When /proc cannot be read.
+    /// /proc is not mounted, or hides processes.
     pub fn current() -> io::Result<Self> {
         Self::of(std::process::id().cast_signed())
     }
@@ -35,84 +35,81 @@ impl Process {
     /// The process that has this id now.
     ///
     /// # Errors
-    /// When there is none.
+    /// There is none.
     pub fn of(pid: i32) -> io::Result<Self> {
-        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
-        let start_time = stat_field(pid, 22)?.parse().map_err(io::Error::other)?;
-        Ok(Process { pid, start_time, boot_id })
+        let boot_id = procfs::sys::kernel::random::boot_id().map_err(io_error)?.trim().to_owned();
+        Ok(Process { pid, start_time: stat(pid).map_err(io_error)?.starttime, boot_id })
     }
 
     /// Whether this very process still runs (a zombie does not).
     pub fn is_alive(&self) -> bool {
-        Self::of(self.pid).is_ok_and(|now| now == *self) && stat_field(self.pid, 3).is_ok_and(|state| state != "Z")
+        Self::of(self.pid).is_ok_and(|now| now == *self) && stat(self.pid).is_ok_and(|stat| stat.state != 'Z')
     }
 
     /// Send a signal, unless the process has ended.
-    pub fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        let (Ok(fd), Some(signal)) = (pidfd(self.pid), Signal::from_named_raw(signal as i32)) else { return };
+        // Opened first, compared second: the descriptor cannot change its process any more.
         if self.is_alive() {
             // Fails only when it has ended just now.
-            let _ = kill(Pid::from_raw(self.pid), signal);
+            let _ = pidfd_send_signal(&fd, signal);
         }
     }
 
     /// Wait until the process has ended; false when `timeout` passed first.
     pub fn wait_ended(&self, timeout: Duration) -> bool {
         let Ok(fd) = pidfd(self.pid) else { return !self.is_alive() };
-        // Opened first, compared second: the descriptor cannot change its process any more.
+        // In this order for the same reason.
         !self.is_alive() || wait_ended(fd.as_fd(), Some(timeout)).unwrap_or(false)
     }
 }
 
-/// A field of /proc/PID/stat, counted from 1 as proc_pid_stat(5) does, after the second, which is the command and may
-/// itself hold spaces and parentheses.
-fn stat_field(pid: i32, number: usize) -> io::Result<String> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let field = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(number - 3));
-    field.map(str::to_owned).ok_or_else(|| io::Error::other("malformed /proc/PID/stat"))
+fn stat(pid: i32) -> ProcResult<Stat> {
+    Proc::new(pid)?.stat()
 }
 
-/// Whether the process has new memory, and no environment in it yet: fields 23 and 51 of /proc/PID/stat. Zombies and the
-/// kernel's own have no memory.
+fn io_error(error: procfs::ProcError) -> io::Error {
+    match error {
+        procfs::ProcError::Io(error, _) => error,
+        procfs::ProcError::NotFound(_) => io::ErrorKind::NotFound.into(),
+        procfs::ProcError::PermissionDenied(_) => io::ErrorKind::PermissionDenied.into(),
+        error => io::Error::other(error),
+    }
+}
+
+/// Whether the process has new memory, and no environment in it yet. Zombies and the kernel's own have no memory.
 pub fn is_in_execve(pid: i32) -> bool {
-    let is_zero = |number| stat_field(pid, number).map(|field| field == "0");
-    is_zero(23).is_ok_and(|none| !none) && is_zero(51).is_ok_and(|none| none)
+    stat(pid).is_ok_and(|stat| stat.vsize > 0 && stat.env_end == Some(0))
 }
 
 /// The ids of all processes.
 ///
 /// # Errors
-/// When /proc cannot be read.
+/// /proc is not mounted.
 pub fn all() -> io::Result<Vec<i32>> {
-    let names = fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    Ok(names.filter_map(|name| name.parse().ok()).collect())
+    Ok(procfs::process::all_processes().map_err(io_error)?.filter_map(|process| Some(process.ok()?.pid)).collect())
 }
 
-/// A descriptor that stays with the process and polls readable when it has ended: pidfd_open(2), which nix lacks.
+/// A descriptor that stays with the process and polls readable when it has ended: pidfd_open(2).
 ///
 /// # Errors
-/// When there is no such process.
+/// There is no such process.
 pub fn pidfd(pid: i32) -> io::Result<OwnedFd> {
-    // SAFETY: pidfd_open takes two integers and returns a new file descriptor or -1.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let fd = i32::try_from(fd).map_err(io::Error::other)?;
-    // SAFETY: the kernel has just given us this file descriptor; nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
 /// Wait until the process of `pidfd` has ended; false when `timeout` passed first. `None` waits for ever.
 ///
 /// # Errors
-/// When poll(2) fails.
+/// poll(2) fails.
 pub fn wait_ended(pidfd: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<bool> {
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let left = left.map_or(PollTimeout::NONE, |left| PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
-        match poll(&mut [PollFd::new(pidfd, PollFlags::POLLIN)], left) {
-            Err(nix::Error::EINTR) => {}
+        let left = left.map(Timespec::try_from).transpose().map_err(io::Error::other)?;
+        match poll(&mut [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)], left.as_ref()) {
+            Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
             Ok(ready) => return Ok(ready > 0),
         }
@@ -153,10 +150,10 @@ pub fn exit_status(pidfd: BorrowedFd<'_>, timeout: Duration) -> Option<i32> {
 }
 
 /// Give each of the processes that `find` names `grace` to end by itself, then kill it. Processes that they start in
-/// the meantime are found too. Returns those that even SIGKILL did not end within `timeout`.
+/// the meantime are found too. Returns those that SIGKILL did not end within `timeout` either.
 ///
 /// # Errors
-/// When /proc cannot be read.
+/// `find` fails.
 pub fn end_all(find: impl Fn() -> io::Result<Vec<i32>>, grace: Duration, timeout: Duration) -> io::Result<Vec<i32>> {
     let start = Instant::now();
     loop {
@@ -170,7 +167,7 @@ pub fn end_all(find: impl Fn() -> io::Result<Vec<i32>>, grace: Duration, timeout
             let Ok(fd) = pidfd(pid) else { continue };
             if waited >= grace {
                 // Fails only when it has ended just now.
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+                let _ = pidfd_send_signal(&fd, Signal::KILL);
             }
             wait_ended(fd.as_fd(), Some(Duration::from_millis(100)))?;
         }
