@@ -61,7 +61,13 @@ target/tools/.cargo-deny-%:
 	$(CARGO) install --quiet --locked --root target/tools cargo-deny@$*
 	touch $@
 
-test: setup build check audit unit fuzz integration e2e ## Set up everything, then run all checks and tests
+PHASES := setup build check audit unit fuzz integration e2e
+
+test: ## Set up everything, then run all checks and tests
+	@times=; for phase in $(PHASES); do \
+		begun=$$(date +%s); $(MAKE) --no-print-directory $$phase || exit; \
+		times="$$times$$phase $$(($$(date +%s) - begun)) s\n"; done; \
+	printf "\ntest: all phases passed\n$$times"
 
 unit: ## Run the unit tests
 	$(CARGO) test --locked --workspace --exclude tests

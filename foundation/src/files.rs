@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::NamedTempFile;
 
-/// How many random characters end the name of a file that is being written.
+/// Number of random characters at the end of the name of a file that is being written.
 const UNFINISHED_RANDOM: usize = 6;
 
 /// The file system refused.
@@ -93,7 +93,7 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), FileError> {
     put(write_beside(path, content)?, path)
 }
 
-/// Write a file that all may read (mode 0644), in place: it may be mounted somewhere.
+/// Write a file that all users may read (mode 0644), in place: it may be bind-mounted in a container.
 pub fn write_for_all(path: &Path, content: &[u8]) -> Result<(), FileError> {
     create_private_dir(parent(path))?;
     let opened = File::options().create(true).truncate(true).write(true).mode(0o644).open(path);
@@ -113,8 +113,8 @@ fn put(file: NamedTempFile, path: &Path) -> Result<(), FileError> {
     file.persist(path).map(drop).map_err(|error| FileError::of("write", path)(error.error))
 }
 
-/// Hidden, so that a listing of the directory never sees a half-written file; and named after the whole one, so that
-/// what a killed writer has left is found with it.
+/// Hidden, so that a listing of the directory does not show a half-written file; and named after the whole one, so that
+/// the leftovers of a killed writer are found with it.
 fn unfinished_prefix(path: &Path) -> OsString {
     let mut prefix = OsString::from(".");
     prefix.push(path.file_name().unwrap_or_default());
@@ -139,10 +139,7 @@ pub fn remove_if_exists(path: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Remove a directory and all below it; done when it is not there.
-///
-/// # Errors
-/// Something in it cannot be removed.
+/// Remove a directory and all below it, if it is there.
 pub fn remove_tree(dir: &Path) -> Result<(), FileError> {
     let mut attempts = 0;
     loop {
@@ -156,7 +153,7 @@ pub fn remove_tree(dir: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Remove a file that was written whole, if it is there, and what writers of it have left that were killed.
+/// Remove a file, if it is there, and the leftovers of killed writers of it.
 pub fn remove_written(path: &Path) -> Result<(), FileError> {
     let prefix = unfinished_prefix(path);
     for file in in_dir(parent(path))? {
@@ -169,8 +166,7 @@ pub fn remove_written(path: &Path) -> Result<(), FileError> {
     remove_if_exists(path)
 }
 
-/// The files of a directory that have one of these extensions, in the order of their names; none when there is no such
-/// directory.
+/// The files of a directory that have one of these extensions, sorted by name; none if there is no such directory.
 pub fn with_extensions(dir: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>, FileError> {
     let mut files = in_dir(dir)?;
     files.retain(|file| extension(file).is_some_and(|extension| extensions.contains(&extension)) && !file.is_dir());
@@ -182,7 +178,7 @@ pub fn extension(file: &Path) -> Option<&str> {
     file.file_name()?.to_str()?.rsplit_once('.').map(|(_, extension)| extension)
 }
 
-/// The entries of a directory, in the order of their names; none when there is no such directory.
+/// The entries of a directory, sorted by name; none if there is no such directory.
 pub fn in_dir(dir: &Path) -> Result<Vec<PathBuf>, FileError> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -193,8 +189,8 @@ pub fn in_dir(dir: &Path) -> Result<Vec<PathBuf>, FileError> {
     Ok(paths)
 }
 
-/// The names of the entries of a directory, in order; none when there is no such directory. A name that is not UTF-8 is
-/// left out.
+/// The names of the entries of a directory, sorted; none if there is no such directory. Names that are not UTF-8 are left
+/// out.
 pub fn names_in(dir: &Path) -> Result<Vec<String>, FileError> {
     let paths = in_dir(dir)?;
     Ok(paths.iter().filter_map(|path| path.file_name()?.to_str().map(str::to_owned)).collect())

@@ -1,4 +1,4 @@
-//! Be asked to stop.
+//! Signals that ask this process to stop.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -7,7 +7,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// A flag that is set when the user asks us to stop, so that we undo what is half-made. A second signal ends us at once.
+/// A flag that SIGINT, SIGTERM and SIGHUP set, so that half-made things can be rolled back. A second signal ends this
+/// process at once, with exit status 130.
 pub fn flag() -> Arc<AtomicBool> {
     let flag = FLAG.get_or_init(|| {
         let flag = Arc::new(AtomicBool::new(false));
@@ -21,7 +22,7 @@ pub fn flag() -> Arc<AtomicBool> {
     Arc::clone(flag)
 }
 
-/// Whether it is set, where there is one: without, a signal ends us at once.
+/// Whether [`flag`] is set. If nobody has asked for the flag, signals end this process as usual.
 pub fn is_asked() -> bool {
     FLAG.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
 }

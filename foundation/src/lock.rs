@@ -27,19 +27,19 @@ pub struct Lock {
     path: PathBuf,
 }
 
-/// Whether others may hold the lock at the same time.
+/// Whether other processes may hold the lock at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Others that share.
+    /// They may, in this mode too.
     Shared,
-    /// Nobody.
+    /// They may not.
     Exclusive,
 }
 
 /// Why a lock is not held.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Somebody else did not give it back in time.
+    /// Another process held it all the time.
     #[error(
         "lock {} is still held by another process after {} s; `fuser {}` names it",
         path.display(), waited.as_secs(), path.display()
@@ -47,7 +47,7 @@ pub enum LockError {
     Busy {
         /// The lock's file.
         path: PathBuf,
-        /// How long we waited.
+        /// How long this one waited.
         waited: Duration,
     },
     /// The file system refused.
@@ -56,10 +56,7 @@ pub enum LockError {
 }
 
 impl Lock {
-    /// Take the lock if nobody holds it.
-    ///
-    /// # Errors
-    /// When the file system refuses.
+    /// Take the lock if it is free; `None` if it is not.
     pub fn try_take(path: &Path, mode: Mode) -> Result<Option<Self>, FileError> {
         files::create_private_dir(path.parent().unwrap_or(Path::new(".")))?;
         let open = File::options().create(true).truncate(false).write(true).open(path);
@@ -70,16 +67,16 @@ impl Lock {
         };
         match tried {
             Ok(()) if is_at(&file, path) => Ok(Some(Lock { file, path: path.to_owned() })),
-            // Its last holder removed the file between our open and our lock: ours guards nothing any more.
+            // Its last holder removed the file between our open and our lock: what we hold guards nothing any more.
             Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(FileError::of("lock", path)(error)),
         }
     }
 
-    /// Take the lock, waiting for those that hold it.
+    /// Take the lock, waiting for its holders.
     ///
     /// # Errors
-    /// When `timeout` passes first, or the file system refuses.
+    /// `timeout` passes first.
     pub fn take(path: &Path, mode: Mode, timeout: Duration) -> Result<Self, LockError> {
         let deadline = Instant::now() + timeout;
         loop {
@@ -130,7 +127,7 @@ impl Lock {
         }
     }
 
-    /// The lock whose descriptor we have inherited.
+    /// The lock on a descriptor that this process has inherited.
     pub fn inherited(fd: OwnedFd, path: &Path) -> Self {
         Lock { file: fd.into(), path: path.to_owned() }
     }
@@ -140,10 +137,7 @@ impl Lock {
         &self.file
     }
 
-    /// Give the lock back and remove its file; those that wait notice, and make a new one.
-    ///
-    /// # Errors
-    /// When the file system refuses.
+    /// Release the lock and remove its file. Processes that wait for it notice, and make a new one.
     pub fn remove(self) -> Result<(), FileError> {
         files::remove_if_exists(&self.path)
     }

@@ -61,7 +61,7 @@ pub enum State {
     Running,
     /// Booted, but with failed units.
     Degraded,
-    /// No process of it is left.
+    /// All its processes have ended.
     Stopped,
 }
 
@@ -86,7 +86,7 @@ fn ssh_port() -> u16 {
     22
 }
 
-/// A machine that SSH reaches. `nodectl start` prints one for each node; one may as well be written by hand.
+/// A machine that SSH reaches. `nodectl start` prints one for each node; it may also be written by hand.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeRecord {
     /// The node's name: its host name, and its name in Kubernetes.
@@ -95,11 +95,11 @@ pub struct NodeRecord {
     pub cluster: Name,
     /// Its place in the cluster.
     pub role: Role,
-    /// Its addresses, the one to reach it by first. At least one.
+    /// Its addresses, at least one. SSH and the cluster use the first.
     pub addresses: Vec<IpAddr>,
     /// How to log in.
     pub ssh: Ssh,
-    /// The image that it was started from, if nodectl started it.
+    /// The image that nodectl started it from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<Name>,
     /// What it was doing when the record was written.
@@ -116,7 +116,7 @@ pub struct NodeRecord {
 /// Why records could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// Nothing came through the pipe.
+    /// Standard input was empty.
     #[error(
         "no {what} on standard input; it ended empty, so the command before the pipe most likely failed: see its error above, or run `{hint}`"
     )]
@@ -142,7 +142,7 @@ pub enum RecordError {
         /// What the parser said.
         source: serde_json::Error,
     },
-    /// It does not end.
+    /// There is more of it than records can be.
     #[error("more than {} MiB on standard input; {what}s were expected, as `{hint}` prints them", untrusted::MOST >> 20)]
     TooMuch {
         /// The kind of record.
@@ -179,7 +179,7 @@ impl Record for NodeRecord {
 /// Read all records up to the end of `input`; blank lines are skipped.
 ///
 /// # Errors
-/// When there is none, or when a line is not one: the first such line is named.
+/// There is none, or a line is not one: the first such line is named.
 pub fn read_all<R: Record>(input: impl BufRead) -> Result<Vec<R>, RecordError> {
     let mut records = Vec::new();
     let mut input = input.take(untrusted::MOST);
@@ -213,7 +213,7 @@ pub fn read_all<R: Record>(input: impl BufRead) -> Result<Vec<R>, RecordError> {
 /// Write one record as a line, and flush it: the next command in the pipe may be waiting.
 ///
 /// # Errors
-/// When the other end of the pipe is gone.
+/// The reader of the pipe has ended.
 pub fn write<R: Record>(mut output: impl Write, record: &R) -> Result<(), RecordError> {
     let mut line = serde_json::to_vec(record).map_err(|e| RecordError::Write(e.into()))?;
     line.push(b'\n');

@@ -11,11 +11,8 @@ use crate::files::FileError;
 /// they ask themselves, while resolv.conf(5) names them on loopback.
 const BEHIND_STUBS: [&str; 2] = ["/run/systemd/resolve/resolv.conf", "/run/NetworkManager/no-stub-resolv.conf"];
 
-/// The host's resolv.conf(5) for a container: with nameservers that it can reach. One on loopback is another address
-/// inside; those behind it serve, where they are known.
-///
-/// # Errors
-/// When the host's file cannot be read. One that is not there is empty.
+/// The host's resolv.conf(5) for a container, with nameservers that it can reach: a stub resolver on the host's loopback
+/// is replaced by the nameservers that it asks, where those are known. A missing file counts as empty.
 pub fn of_host() -> Result<String, FileError> {
     let path = Path::new("/etc/resolv.conf");
     let own = match fs::read_to_string(path) {

@@ -10,8 +10,8 @@ use walkdir::WalkDir;
 use crate::files::{FileError, create_private_dir};
 use crate::name::Name;
 
-/// The two directories under which everything lies. Both move by option or environment variable, so that tests
-/// run beside a real cluster.
+/// The two directories below which all state is kept. Options or environment variables move both, so that tests can run
+/// beside a real cluster.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StateDirs {
     /// Directory for what survives a reboot: images, nodes, keys
@@ -70,27 +70,24 @@ impl StateDirs {
         self.nodes(cluster).join(node)
     }
 
-    /// Make the directories that hold keys and nodes' file systems, for root alone. Who could enter them could run the
-    /// setuid programs there, of whatever age, and such as a node's root makes for them; and could hold our locks, for
-    /// which flock(2) wants no more than a file that can be read.
-    ///
-    /// # Errors
-    /// When the file system refuses.
+    /// Make the directories that hold keys and nodes' file systems, for root alone. Another user who could enter them
+    /// could run the setuid programs there, old ones and those that a node's root makes on purpose; and could block our
+    /// locks, as flock(2) needs only a file that can be opened for reading.
     pub fn make_private(&self) -> Result<(), FileError> {
         let runs = ["locks", "machines", "notify", "ssh"].map(|name| self.run.join(name));
         for dir in [self.cache(), self.images(), self.clusters()].into_iter().chain(runs) {
             create_private_dir(&dir)?;
-            // It may be there from an earlier version, open to all.
+            // An earlier version may have made it with a wider mode.
             fs::set_permissions(&dir, Permissions::from_mode(0o700)).map_err(FileError::of("set the mode of", &dir))?;
         }
         Ok(())
     }
 
-    /// Make sure that what is written for a cluster is written below its directory: no link leads elsewhere. In the
-    /// nodes' own file systems they may lead where they like.
+    /// Check that no symbolic link in a cluster's directory could make us write elsewhere. The nodes' own file systems
+    /// may contain any links.
     ///
     /// # Errors
-    /// When one does.
+    /// The directory, or one of the three levels below it, is or contains a symbolic link.
     pub fn refuse_links(&self, cluster: &Name) -> Result<(), FileError> {
         // The cluster's directory, `nodes`, `nodes/NAME`, `nodes/NAME/upper`.
         for entry in WalkDir::new(self.cluster(cluster)).max_depth(3).follow_root_links(false) {

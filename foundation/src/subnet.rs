@@ -1,4 +1,4 @@
-//! Which subnets are free: not the host's own network's, no VPN's, no other bridge's, and none that Docker may take.
+//! Find a free subnet: one that no network of the host, no VPN and no bridge uses, and that Docker will not take.
 
 use std::fs;
 use std::io;
@@ -14,17 +14,17 @@ use crate::ip::ip;
 #[error("cannot read the host's routes")]
 pub struct RoutesError(#[source] io::Error);
 
-/// Where Docker's configuration is (dockerd(8)).
+/// Docker's configuration (dockerd(8)).
 const DOCKER: &str = "/etc/docker/daemon.json";
 
-/// For hosts whose VPN has all private addresses for itself: for tests of networks, and routed nowhere (RFC 2544).
+/// For hosts whose VPN routes all private addresses: set aside for network benchmarks, and routed nowhere (RFC 2544).
 const RESERVE: &str = "198.18.0.0/15";
 
-/// Every IPv4 destination that the host has a route to, in whatever table (WireGuard, Tailscale and policy routing have
-/// their own), but for the default route and those by way of `except`; and the subnets that Docker was told to use.
+/// Every IPv4 destination that the host has a route to, in all tables (WireGuard, Tailscale and policy routing have
+/// their own), without the default route and routes by way of `except`; and the subnets in Docker's configuration.
 ///
 /// # Errors
-/// When `ip` is missing or fails.
+/// `ip` is missing or fails.
 pub fn of_host(except: Option<&str>) -> Result<Vec<Ipv4Net>, RoutesError> {
     let routes = routes(&["-4", "route", "show", "table", "all"])?;
     let routes = routes.iter().filter(|route| except.is_none_or(|link| route["dev"] != link));
@@ -33,7 +33,7 @@ pub fn of_host(except: Option<&str>) -> Result<Vec<Ipv4Net>, RoutesError> {
     Ok(routes.chain(docker_pools(&fs::read_to_string(DOCKER).unwrap_or_default())).collect())
 }
 
-/// The subnets in Docker's configuration, `default-address-pools` and `bip`; none in one that Docker could not read.
+/// The subnets in Docker's configuration, `default-address-pools` and `bip`; none if it is malformed.
 fn docker_pools(configuration: &str) -> Vec<Ipv4Net> {
     let configuration: Value = serde_json::from_str(configuration).unwrap_or_default();
     let pools = configuration["default-address-pools"].as_array().into_iter().flatten().map(|pool| &pool["base"]);
@@ -43,7 +43,7 @@ fn docker_pools(configuration: &str) -> Vec<Ipv4Net> {
 /// The links by which the host has an IPv6 default route that a router has advertised.
 ///
 /// # Errors
-/// When `ip` is missing or fails.
+/// `ip` is missing or fails.
 pub fn advertised_default_routes() -> Result<Vec<String>, RoutesError> {
     let routes = routes(&["-6", "route", "show", "default"])?;
     let routes = routes.iter().filter(|route| route["protocol"] == "ra");

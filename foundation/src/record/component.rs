@@ -93,25 +93,25 @@ impl Component {
 pub struct ComponentRecord {
     /// Which one.
     pub component: Component,
-    /// Its version, as it says it; none where it does not.
+    /// Its version, as it prints it; `None` if it prints none.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "untrusted::optional_word")]
     pub version: Option<String>,
     /// The program.
     #[serde(deserialize_with = "untrusted::ssh_file")]
     pub program: PathBuf,
-    /// The same, compressed by zstd, if nodes run it as it is.
+    /// The same program, compressed by zstd, if nodes run it outside a container.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "untrusted::optional_file")]
     pub compressed: Option<PathBuf>,
-    /// SHA-256 of its content, by which the process that runs is known to be it.
+    /// SHA-256 of the program, by which its process is recognised on a node.
     #[serde(deserialize_with = "untrusted::word")]
     pub sha256: String,
-    /// The name and tag of an image with it, if it runs in a container.
+    /// Name and tag of an image that contains it, if it runs in a container.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "untrusted::optional_word")]
     pub image: Option<String>,
-    /// That image as an archive (an OCI layout).
+    /// That image, as an archive of an OCI layout.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "untrusted::optional_file")]
     pub archive: Option<PathBuf>,
-    /// delve's program, if the component was compiled for it: then nothing must end it for being slow to answer.
+    /// delve's program, if the component was compiled for debugging: then no probe may end it for being slow.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "untrusted::optional_file")]
     pub debugger: Option<PathBuf>,
     /// Fields that this version does not know, passed through.

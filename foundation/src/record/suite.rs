@@ -1,4 +1,4 @@
-//! Kubernetes' own end-to-end tests: what `nodectl e2e` makes, and `clusterctl e2e` runs.
+//! Kubernetes' own end-to-end tests: `nodectl e2e` builds them, `clusterctl e2e` runs them.
 
 use std::path::PathBuf;
 
@@ -10,21 +10,21 @@ use super::{Record, untrusted};
 /// What `nodectl e2e` prints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SuiteRecord {
-    /// Version of Kubernetes that the tests are of.
+    /// Version of Kubernetes that the tests belong to.
     #[serde(deserialize_with = "untrusted::word")]
     pub kubernetes: String,
     /// The tests: e2e.test.
     #[serde(deserialize_with = "untrusted::ssh_file")]
     pub program: PathBuf,
-    /// What runs several of them at a time: the ginkgo that they were made with.
+    /// ginkgo, of the version that they were compiled with: it runs several of them at a time.
     #[serde(deserialize_with = "untrusted::ssh_file")]
     pub ginkgo: PathBuf,
-    /// What some of them run: kubectl of the same version.
+    /// kubectl of the same version, which some of them run.
     #[serde(deserialize_with = "untrusted::ssh_file")]
     pub kubectl: PathBuf,
-    /// The images that their pods are made of, to be loaded into the nodes.
+    /// The images of their pods, to be loaded into the nodes.
     pub images: Vec<SuiteImage>,
-    /// The images that could not be made. The nodes pull them if they can; their tests are left out.
+    /// The images that could not be made. Nodes pull them if they can; tests that need them are left out.
     pub missing: Vec<Missing>,
     /// Fields that this version does not know, passed through.
     #[serde(flatten)]
@@ -37,7 +37,7 @@ pub struct SuiteImage {
     /// Its name and tag.
     #[serde(deserialize_with = "untrusted::word")]
     pub image: String,
-    /// The digest of its manifest, by which a node is known to have it.
+    /// The digest of its manifest, by which it is recognised on a node.
     #[serde(deserialize_with = "untrusted::word")]
     pub digest: String,
     /// The image as an archive (an OCI layout).
@@ -45,14 +45,14 @@ pub struct SuiteImage {
     pub archive: PathBuf,
 }
 
-/// Something that tests need and that is not there.
+/// An image or a facility that tests need and that is missing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missing {
-    /// An image's name and tag, or what else it is.
+    /// An image's name and tag, or a description.
     pub image: String,
     /// Why not.
     pub why: String,
-    /// What the names of the tests that need it contain, each one.
+    /// Parts of names: a test whose name contains one of these needs it.
     #[serde(default)]
     pub tests: Vec<String>,
 }

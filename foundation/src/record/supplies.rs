@@ -1,4 +1,4 @@
-//! What an upgrade brings to the nodes of a cluster: `nodectl supplies` prints it, and `clusterctl upgrade` reads it.
+//! The programs and images that an upgrade brings to nodes: `nodectl supplies` prints them, `clusterctl upgrade` reads them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{Record, untrusted};
 
-/// All that a version of Kubernetes has on nodes.
+/// The programs and images of one version of Kubernetes that nodes need.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SuppliesRecord {
     /// Version of Kubernetes.
@@ -16,7 +16,7 @@ pub struct SuppliesRecord {
     pub kubernetes: String,
     /// The programs of nodes.
     pub programs: BTreeMap<NodeProgram, ProgramFile>,
-    /// Images that kubeadm wants. Those that are not here, nodes pull.
+    /// Images that kubeadm wants. Nodes pull the ones that are not listed.
     pub images: Vec<ImageFile>,
     /// Fields that this version does not know, passed through.
     #[serde(flatten)]
@@ -27,7 +27,7 @@ pub struct SuppliesRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NodeProgram {
-    /// What makes and upgrades clusters.
+    /// Makes and upgrades clusters.
     Kubeadm,
     /// The API server's client.
     Kubectl,

@@ -1,17 +1,14 @@
-//! What records may say, checked where one enters: Ansible and its templates, ssh_config(5) and its tokens, and
-//! overlayfs' options read these words again, and must find nothing in them but the words.
+//! What the fields of records may contain, checked when one is read: Ansible's templates, ssh_config(5)'s tokens and
+//! overlayfs' options interpret these strings again, and must find plain words only.
 
 use std::path::{Component, PathBuf};
 
 use serde::de::{Deserialize, Deserializer, Error};
 
-/// Bytes of a pipe's whole content at the most. The records of 200 nodes have a hundred thousand.
+/// Maximum size of a pipe's content, in bytes. The records of 200 nodes take a hundred thousand.
 pub const MOST: u64 = 16 << 20;
 
 /// A user as useradd(8) makes them: beginning with a letter or `_`, then also digits and `-`, at most 32.
-///
-/// # Errors
-/// When it is not one.
 pub fn user<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let user = String::deserialize(deserializer)?;
     let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
@@ -26,9 +23,6 @@ pub fn user<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
 
 /// The absolute path of a file that SSH reads. No blank or quote, which end a word of its options; no `{`, `%`, `$` or
 /// `~`, which Ansible or ssh_config(5) replace.
-///
-/// # Errors
-/// When it is not one.
 pub fn ssh_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+@:,=".contains(c);
     let path = String::deserialize(deserializer)?;
@@ -40,18 +34,12 @@ pub fn ssh_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D
     )))
 }
 
-/// The same, or nothing.
-///
-/// # Errors
-/// When it is something else.
+/// The same for an optional field.
 pub fn optional_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
     ssh_file(deserializer).map(Some)
 }
 
 /// A version, a digest, an image's name and tag: one word, and no option.
-///
-/// # Errors
-/// When it is not one.
 pub fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let word = String::deserialize(deserializer)?;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:".contains(c);
@@ -61,19 +49,13 @@ pub fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
     Err(D::Error::custom(format_args!("{word:?} is not one word of letters, digits and /._-+@:")))
 }
 
-/// The same, or nothing.
-///
-/// # Errors
-/// When it is something else.
+/// The same for an optional field.
 pub fn optional_word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     word(deserializer).map(Some)
 }
 
 /// The absolute path of an image's directory, which becomes a part of mount options: overlayfs splits those at `,` and
 /// `:`, and takes `\` for an escape.
-///
-/// # Errors
-/// When it is not one.
 pub fn image_dir<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
     let path = PathBuf::deserialize(deserializer)?;
     let leads_up = path.components().any(|component| component == Component::ParentDir);
