@@ -121,7 +121,7 @@ pub fn output(command: &mut Command) -> Result<Output, CommandError> {
 ///
 /// # Errors
 /// As [`output`]; the command is shown with its input.
-pub fn output_of(command: &mut Command, input: &str) -> Result<Output, CommandError> {
+pub(crate) fn output_of(command: &mut Command, input: &str) -> Result<Output, CommandError> {
     let replay = format!("printf %s {} | {}", shell_words::quote(input), shown(command));
     end_with_us(command, Signal::SIGKILL).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(not_started(command))?;

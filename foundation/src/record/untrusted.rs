@@ -35,12 +35,12 @@ pub fn ssh_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D
 }
 
 /// The same for an optional field.
-pub fn optional_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+pub(super) fn optional_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
     ssh_file(deserializer).map(Some)
 }
 
 /// A version, a digest, an image's name and tag: one word, and no option.
-pub fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub(super) fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let word = String::deserialize(deserializer)?;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:".contains(c);
     if word.starts_with(|c: char| c.is_ascii_alphanumeric()) && word.chars().all(is_plain) && word.len() <= 512 {
@@ -50,7 +50,7 @@ pub fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
 }
 
 /// The same for an optional field.
-pub fn optional_word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(super) fn optional_word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     word(deserializer).map(Some)
 }
 
