@@ -4,6 +4,8 @@ pub mod ansible;
 pub mod binary;
 pub mod cluster;
 pub mod cni;
+pub mod crash;
+
 pub mod delve;
 pub mod fixture;
 pub mod generated;
