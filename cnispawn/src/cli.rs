@@ -1,5 +1,9 @@
 //! The command line.
 
+pub mod bandwidth;
+pub mod network;
+pub mod publish;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -7,9 +11,12 @@ use clap::{Parser, Subcommand};
 use foundation::name::MachineName;
 
 use crate::cni::Plugins;
+use crate::container::networks::DEFAULT_CONF_DIR;
 use crate::dirs::Dirs;
-use crate::networks::DEFAULT_CONF_DIR;
-use crate::options::{Bandwidth, NetworkOption, Publish};
+
+pub use self::bandwidth::Bandwidth;
+pub use self::network::NetworkOption;
+pub use self::publish::Publish;
 
 /// Give a systemd-nspawn container a network by CNI plugins
 #[derive(Debug, Parser)]

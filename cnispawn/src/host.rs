@@ -3,10 +3,15 @@
 //! All of it is by bridge, so that containers of other state directories are not touched. Bridges that were there before
 //! their network's first container are somebody else's, and left alone.
 
+pub mod bridge;
 mod dbus;
 mod firewalld;
 mod forward;
+pub mod hostport;
+pub mod iptables;
 mod isolation;
+pub mod link;
+pub mod netns;
 mod network_manager;
 mod work;
 
@@ -17,13 +22,13 @@ use foundation::files::FileError;
 use foundation::lock::{Lock, LockError, Mode};
 use foundation::name::MachineName;
 
+use self::bridge::Bridge;
 use self::work::{persist, together};
-use crate::bridge::{self, Bridge};
 use crate::cni::NetworkList;
 use crate::cni::conf::ConfError;
+use crate::container::heal::LOCKED;
+use crate::container::record::Record;
 use crate::dirs::Dirs;
-use crate::heal::LOCKED;
-use crate::record::Record;
 
 /// Why the host was not told.
 #[derive(Debug, thiserror::Error)]

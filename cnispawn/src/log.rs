@@ -3,10 +3,10 @@
 use tracing_subscriber::EnvFilter;
 
 /// The variable that says what is logged; warnings when it is unset.
-pub const VARIABLE: &str = "CNISPAWN_LOG";
+const VARIABLE: &str = "CNISPAWN_LOG";
 
 /// Log to standard error from now on.
-pub fn to_stderr() {
+pub(crate) fn to_stderr() {
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Fails only when a logger has been set before.

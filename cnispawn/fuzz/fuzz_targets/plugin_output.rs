@@ -3,12 +3,12 @@
 #![no_main]
 
 use cnispawn::cni::cache;
+use cnispawn::cni::dns::resolv_conf;
 use cnispawn::cni::failure::ErrorObject;
 use cnispawn::cni::result::{accept, addresses, convert};
 use cnispawn::cni::version::KNOWN;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
-use foundation::resolv_conf::resolv_conf;
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(error) = serde_json::from_slice::<ErrorObject>(data) {

@@ -13,7 +13,7 @@ use super::failure::PluginError;
 use super::plugin::{Command, Plugins};
 use super::result;
 use super::version::{self, Version};
-use crate::link;
+use crate::host::link;
 
 /// A network's plugins, where they are, and where their results are kept.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,7 @@
 use std::io;
 
 use super::dbus::Interface;
-use crate::bridge::Bridge;
+use crate::host::bridge::Bridge;
 
 /// firewalld.dbus(5).
 const ZONES: Interface = Interface {

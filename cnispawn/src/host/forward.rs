@@ -8,8 +8,8 @@
 use std::io;
 
 use super::work::together;
-use crate::bridge::Bridge;
-use crate::iptables;
+use crate::host::bridge::Bridge;
+use crate::host::iptables;
 
 /// Let through what comes from these bridges, and what is an answer to it or meant for a published port.
 ///

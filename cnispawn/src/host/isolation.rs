@@ -9,8 +9,8 @@ use std::io;
 
 use foundation::tool::Tool;
 
-use crate::bridge::Bridge;
-use crate::link;
+use crate::host::bridge::Bridge;
+use crate::host::link;
 
 const NFT: Tool = Tool { program: "nft", package: "nftables" };
 

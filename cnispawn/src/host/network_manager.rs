@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use foundation::files;
 
 use super::dbus::Interface;
-use crate::bridge::Bridge;
-use crate::link;
+use crate::host::bridge::Bridge;
+use crate::host::link;
 
 /// For "per-boot configuration" by scripts (NetworkManager.conf(5)).
 const CONF_DIR: &str = "/run/NetworkManager/conf.d";

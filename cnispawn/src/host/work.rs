@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Take a step, again when it fails: all of them look first, and the kernel may refuse to delete a chain while somebody
-/// else changes rules, as it does to the bridge plugin ([`crate::detach`]).
+/// else changes rules, as it does to the bridge plugin ([`crate::container::detach`]).
 pub(super) fn persist(step: impl Fn() -> io::Result<()>) -> io::Result<()> {
     for pause in [50, 100, 200, 400].map(Duration::from_millis) {
         match step() {

@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::netns;
+use crate::host::netns;
 
 /// Follow the process `pid` and all that it starts; call `ready` once that is so. When one of them executes a program
 /// in another network namespace than `pid` was in, call `held` with its id while it does not run. Then let all go.

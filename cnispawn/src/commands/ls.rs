@@ -7,8 +7,8 @@ use foundation::table;
 use serde_json::{Value, json};
 
 use crate::cni::result::addresses;
+use crate::container::record::{Record, RecordError};
 use crate::dirs::Dirs;
-use crate::record::{Record, RecordError};
 
 /// Why containers could not be listed.
 #[derive(Debug, thiserror::Error)]

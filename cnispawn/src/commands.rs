@@ -1,17 +1,23 @@
 //! From the command line to the verb that does the work.
 
+pub mod attach;
+pub mod gc;
+pub mod ls;
+pub mod run;
+pub mod status;
+
 use std::io::{self, Write};
 
-use crate::attach::{self, AttachError};
+use self::attach::AttachError;
+use self::gc::GcError;
+use self::ls::LsError;
+use self::run::SpawnError;
+use self::status::StatusError;
 use crate::cli::{Cli, Verb};
-use crate::gc::{self, GcError};
-use crate::heal::HealError;
-use crate::ls::{self, LsError};
-use crate::plan::Plan;
-use crate::restart;
-use crate::spawn::{self, SpawnError};
-use crate::status::{self, StatusError};
-use crate::watch::{self, WatchError};
+use crate::container::heal::HealError;
+use crate::container::plan::Plan;
+use crate::container::restart;
+use crate::container::watch::{self, WatchError};
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +77,7 @@ pub fn run(cli: Cli, mut output: impl Write) -> Result<(), Error> {
             if args.dry_run {
                 return Ok(output.write_all(plan.shown().as_bytes())?);
             }
-            spawn::run(&plan, args.supervised, dirs).map(|never| match never {})?;
+            run::run(&plan, args.supervised, dirs).map(|never| match never {})?;
         }
         Verb::Release { name, exit_status } => restart::release(dirs, name, exit_status)?,
         Verb::Add(args) => {

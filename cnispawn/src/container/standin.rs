@@ -11,7 +11,7 @@ use nix::net::if_::if_nametoindex;
 use serde_json::Value;
 
 use crate::cni::{NetworkList, result};
-use crate::netns::{self, NetnsError};
+use crate::host::netns::{self, NetnsError};
 
 /// Whether DEL of this network leaves rules behind when the interface is gone.
 pub fn is_needed(list: &NetworkList) -> bool {

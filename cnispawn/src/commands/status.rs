@@ -7,8 +7,8 @@ use foundation::table;
 
 use crate::cni::chain::{ChainError, PluginStatus, Readiness};
 use crate::cni::{Chain, Plugins};
+use crate::container::networks::{self, NetworksError};
 use crate::dirs::Dirs;
-use crate::networks::{self, NetworksError};
 
 /// Why a network cannot take containers, or is not known to.
 #[derive(Debug, thiserror::Error)]

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use foundation::lock::{Lock, LockError, Mode};
 
-use crate::builtin::{self, BuiltinError};
 use crate::cni::discovery::{self, DiscoveryError};
 use crate::cni::{Attachment, NetworkList};
+use crate::container::builtin::{self, BuiltinError};
+use crate::container::heal::LOCKED;
 use crate::dirs::Dirs;
-use crate::heal::LOCKED;
-use crate::hostport;
+use crate::host::hostport;
 
 /// Where network configurations are unless somebody says otherwise (libcni, and every runtime).
 pub const DEFAULT_CONF_DIR: &str = "/etc/cni/net.d";

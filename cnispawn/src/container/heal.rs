@@ -9,18 +9,18 @@ use foundation::lock::{Lock, LockError, Mode};
 use foundation::name::MachineName;
 use foundation::process::end_all;
 
-use crate::bridge::{self, BridgeError};
 use crate::cni::conf::ConfError;
+use crate::cni::orphan;
 use crate::cni::{Chain, NetworkList};
-use crate::detach::{self, DetachError};
+use crate::container::detach::{self, DetachError};
+use crate::container::networks;
+use crate::container::record::{Record, RecordError, Recorded};
+use crate::container::unix_export;
 use crate::dirs::Dirs;
+use crate::host::bridge::{self, BridgeError};
+use crate::host::hostport::{self, HostportError};
+use crate::host::netns::{self, NetnsError};
 use crate::host::{self, HostError};
-use crate::hostport::{self, HostportError};
-use crate::netns::{self, NetnsError};
-use crate::networks;
-use crate::orphan;
-use crate::record::{Record, RecordError, Recorded};
-use crate::unix_export;
 
 /// How long a plugin may go on that was executing when its cnispawn was killed; it may be in the middle of something.
 const PLUGIN_GRACE: Duration = Duration::from_secs(2);

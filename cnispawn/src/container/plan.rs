@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use foundation::name::MachineName;
 use serde_json::{Value, json};
 
-use crate::attach;
-use crate::builtin;
+use crate::cli::NetworkOption;
 use crate::cli::RunArgs;
 use crate::cni::attachment::AttachmentError;
 use crate::cni::chain::ChainError;
 use crate::cni::{Attachment, Chain, Command, NetworkList, Plugins};
+use crate::commands::attach;
+use crate::container::builtin;
+use crate::container::networks::{self, NetworksError};
+use crate::container::nspawn::{self, Asked, NspawnError, Surroundings};
 use crate::dirs::Dirs;
-use crate::netns;
-use crate::networks::{self, NetworksError};
-use crate::nspawn::{self, Asked, NspawnError, Surroundings};
-use crate::options::NetworkOption;
+use crate::host::netns;
 
 /// What `cnispawn run` is going to do.
 pub struct Plan {

@@ -7,10 +7,10 @@ use foundation::lock::{Lock, LockError, Mode};
 
 use crate::cni::chain::ChainError;
 use crate::cni::{Attachment, Chain};
+use crate::container::heal::LOCKED;
+use crate::container::standin;
 use crate::dirs::Dirs;
-use crate::heal::LOCKED;
-use crate::netns::{self, NetnsError};
-use crate::standin;
+use crate::host::netns::{self, NetnsError};
 
 /// How often DEL is tried.
 const ATTEMPTS: u32 = 5;

@@ -10,20 +10,20 @@ use foundation::files::{self, FileError};
 use foundation::lock::{Lock, LockError};
 use foundation::process::Process;
 
-use crate::bridge::{self, BridgeError};
 use crate::cni::Chain;
 use crate::cni::chain::ChainError;
+use crate::cni::dns;
+use crate::container::heal::{self, HealError};
+use crate::container::networks;
+use crate::container::nspawn::Order;
+use crate::container::plan::{Plan, PlanError};
+use crate::container::record::{Record, Recorded};
+use crate::container::watch::{self, WatchError};
 use crate::dirs::Dirs;
-use crate::dns;
-use crate::heal::{self, HealError};
+use crate::host::bridge::{self, BridgeError};
+use crate::host::hostport::{self, HostportError};
+use crate::host::netns::{self, NetnsError};
 use crate::host::{self, HostError};
-use crate::hostport::{self, HostportError};
-use crate::netns::{self, NetnsError};
-use crate::networks;
-use crate::nspawn::Order;
-use crate::plan::{Plan, PlanError};
-use crate::record::{Record, Recorded};
-use crate::watch::{self, WatchError};
 
 /// Why a container was not started.
 #[derive(Debug, thiserror::Error)]

@@ -9,12 +9,12 @@ use foundation::process::{Process, end_all};
 
 use crate::cni::chain::ChainError;
 use crate::cni::conf::ConfError;
+use crate::cni::dns;
+use crate::container::networks;
+use crate::container::record::Record;
 use crate::dirs::Dirs;
-use crate::dns;
-use crate::hold;
-use crate::netns::{self, NetnsError};
-use crate::networks;
-use crate::record::Record;
+use crate::host::netns::{self, NetnsError};
+use crate::userns::hold;
 
 /// How long the container's processes may take to be gone when it could not be attached.
 const KILLED: Duration = Duration::from_secs(20);

@@ -9,9 +9,9 @@ use foundation::files::FileError;
 use foundation::name::MachineName;
 
 use crate::cni::{Attachment, NetworkList};
+use crate::container::record::{Record, Recorded};
 use crate::dirs::Dirs;
-use crate::iptables;
-use crate::record::{Record, Recorded};
+use crate::host::iptables;
 
 /// What the plugin's chains are called, of either family.
 const CHAINS: &str = "CNI-HOSTPORT-";

@@ -13,7 +13,7 @@ use nix::net::if_::if_nametoindex;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::statfs::{NSFS_MAGIC, statfs};
 
-use crate::link;
+use crate::host::link;
 
 /// Where ip-netns(8) keeps them, so that `ip netns` shows ours too.
 const DIR: &str = "/run/netns";

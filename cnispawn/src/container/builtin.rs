@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 
 use crate::cni::NetworkList;
 use crate::cni::conf::ConfError;
+use crate::container::heal::LOCKED;
+use crate::container::record::Record;
 use crate::dirs::Dirs;
-use crate::heal::LOCKED;
-use crate::record::Record;
 
 /// The network's name, and its bridge's.
 pub const NAME: &str = "cnispawn0";

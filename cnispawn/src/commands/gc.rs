@@ -10,13 +10,13 @@ use foundation::name::MachineName;
 
 use crate::cni::chain::ChainError;
 use crate::cni::{Attachment, Chain, Plugins};
-use crate::detach::{self, DetachError};
+use crate::container::detach::{self, DetachError};
+use crate::container::heal::{self, HealError, LOCKED};
+use crate::container::networks::{self, NetworksError};
+use crate::container::record::Record;
 use crate::dirs::Dirs;
-use crate::heal::{self, HealError, LOCKED};
+use crate::host::netns;
 use crate::host::{self, HostError};
-use crate::netns;
-use crate::networks::{self, NetworksError};
-use crate::record::Record;
 
 /// Why something is left.
 #[derive(Debug, thiserror::Error)]

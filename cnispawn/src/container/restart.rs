@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use foundation::name::MachineName;
 
+use crate::container::heal::{self, HealError};
+use crate::container::nspawn::Order;
+use crate::container::record::Record;
 use crate::dirs::Dirs;
-use crate::heal::{self, HealError};
-use crate::nspawn::Order;
-use crate::record::Record;
 
 /// systemd-nspawn's exit status for "start me again" (systemd-nspawn(1), `--keep-unit`; `EXIT_FORCE_RESTART`).
 const RESTART: i32 = 133;

@@ -11,11 +11,11 @@ use crate::cli::{AttachArgs, AttachmentArgs};
 use crate::cni::attachment::{self, Attachment, AttachmentError};
 use crate::cni::chain::ChainError;
 use crate::cni::{Chain, NetworkList, Plugins};
-use crate::detach;
+use crate::container::detach;
+use crate::container::heal::LOCKED;
+use crate::container::networks::{self, NetworksError};
 use crate::dirs::Dirs;
-use crate::heal::LOCKED;
-use crate::netns::{self, NetnsError};
-use crate::networks::{self, NetworksError};
+use crate::host::netns::{self, NetnsError};
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]

@@ -13,9 +13,9 @@ use foundation::name::MachineName;
 use serde_json::Value;
 
 use crate::cni::NetworkList;
+use crate::container::record::{Record, Recorded};
 use crate::dirs::Dirs;
-use crate::link;
-use crate::record::{Record, Recorded};
+use crate::host::link;
 
 /// How long the kernel may take to remove a bridge's last port after its peer's namespace is gone.
 const PORTS_GONE: Duration = Duration::from_secs(2);

@@ -19,12 +19,12 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{close, dup2_stderr, dup2_stdout, setsid, write};
 
 use crate::cli::WatchArgs;
+use crate::container::heal::{self, HealError};
+use crate::container::nspawn::Order;
+use crate::container::record::Record;
+use crate::container::restart;
 use crate::dirs::Dirs;
-use crate::heal::{self, HealError};
-use crate::late::{self, LateError};
-use crate::nspawn::Order;
-use crate::record::Record;
-use crate::restart;
+use crate::userns::late::{self, LateError};
 
 /// What the watcher prints when it is ready.
 const READY: &str = "ready\n";

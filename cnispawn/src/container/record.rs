@@ -17,9 +17,9 @@ use crate::cni::attachment::{check_if_name, is_container_id};
 use crate::cni::chain::ChainError;
 use crate::cni::conf::ConfError;
 use crate::cni::{Attachment, Chain, NetworkList, Plugins};
+use crate::container::nspawn::Order;
 use crate::dirs::Dirs;
-use crate::netns;
-use crate::nspawn::Order;
+use crate::host::netns;
 
 /// A container that has, is getting, or has had a network.
 #[derive(Clone, Debug, Serialize, Deserialize)]
