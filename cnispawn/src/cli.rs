@@ -2,6 +2,7 @@
 
 pub mod bandwidth;
 pub mod network;
+pub mod plugins;
 pub mod publish;
 
 use std::ffi::OsString;
@@ -10,12 +11,12 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use foundation::name::MachineName;
 
-use crate::cni::Plugins;
 use crate::container::networks::DEFAULT_CONF_DIR;
 use crate::dirs::Dirs;
 
 pub use self::bandwidth::Bandwidth;
 pub use self::network::NetworkOption;
+pub use self::plugins::PluginArgs;
 pub use self::publish::Publish;
 
 /// Give a systemd-nspawn container a network by CNI plugins
@@ -27,7 +28,7 @@ pub struct Cli {
     pub conf_dir: PathBuf,
     /// Where plugins are.
     #[command(flatten)]
-    pub plugins: Plugins,
+    pub plugins: PluginArgs,
     /// Where things are kept.
     #[command(flatten)]
     pub dirs: Dirs,

@@ -5,6 +5,7 @@
 pub mod attachment;
 pub mod cache;
 pub mod chain;
+pub mod command;
 pub mod conf;
 pub mod discovery;
 pub mod dns;
@@ -20,5 +21,6 @@ pub mod version;
 pub use attachment::Attachment;
 pub use cache::Cache;
 pub use chain::Chain;
+pub use command::Command;
 pub use conf::NetworkList;
-pub use plugin::{Command, Plugins};
+pub use plugin::Plugins;

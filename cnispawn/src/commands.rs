@@ -14,6 +14,7 @@ use self::ls::LsError;
 use self::run::SpawnError;
 use self::status::StatusError;
 use crate::cli::{Cli, Verb};
+use crate::cni::Plugins;
 use crate::container::heal::HealError;
 use crate::container::plan::Plan;
 use crate::container::restart;
@@ -71,9 +72,10 @@ pub fn run(cli: Cli, mut output: impl Write) -> Result<(), Error> {
     if !nix::unistd::geteuid().is_root() {
         return Err(Error::NotRoot);
     }
+    let plugins = &Plugins::from(cli.plugins);
     match &cli.verb {
         Verb::Run(args) => {
-            let plan = Plan::make(args, &cli.conf_dir, &cli.plugins, dirs).map_err(SpawnError::from)?;
+            let plan = Plan::make(args, &cli.conf_dir, plugins, dirs).map_err(SpawnError::from)?;
             if args.dry_run {
                 return Ok(output.write_all(plan.shown().as_bytes())?);
             }
@@ -81,16 +83,16 @@ pub fn run(cli: Cli, mut output: impl Write) -> Result<(), Error> {
         }
         Verb::Release { name, exit_status } => restart::release(dirs, name, exit_status)?,
         Verb::Add(args) => {
-            let result = attach::add(args, &cli.conf_dir, &cli.plugins, dirs)?;
+            let result = attach::add(args, &cli.conf_dir, plugins, dirs)?;
             // At once: standard output would write, and wake its reader, line by line.
             output.write_all(format!("{result:#}\n").as_bytes())?;
         }
-        Verb::Check(args) => attach::check(args, &cli.conf_dir, &cli.plugins, dirs)?,
-        Verb::Del(args) => attach::del(args, &cli.conf_dir, &cli.plugins, dirs)?,
+        Verb::Check(args) => attach::check(args, &cli.conf_dir, plugins, dirs)?,
+        Verb::Del(args) => attach::del(args, &cli.conf_dir, plugins, dirs)?,
         Verb::Ls { json } => ls::run(*json, dirs, output)?,
         Verb::Gc { network: None } => gc::run(dirs)?,
-        Verb::Gc { network: Some(network) } => gc::network(network, &cli.conf_dir, &cli.plugins, dirs)?,
-        Verb::Status { network, json } => status::run(network, *json, &cli.conf_dir, &cli.plugins, dirs, output)?,
+        Verb::Gc { network: Some(network) } => gc::network(network, &cli.conf_dir, plugins, dirs)?,
+        Verb::Status { network, json } => status::run(network, *json, &cli.conf_dir, plugins, dirs, output)?,
         Verb::Watch(args) => watch::run(args, dirs)?,
     }
     Ok(())

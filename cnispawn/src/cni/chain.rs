@@ -8,12 +8,12 @@ use serde_json::{Map, Value, json};
 
 use super::attachment::Attachment;
 use super::cache::Cache;
+use super::command::Command;
 use super::conf::{ConfError, NetworkList};
 use super::failure::PluginError;
-use super::plugin::{Command, Plugins};
+use super::plugin::Plugins;
 use super::result;
 use super::version::{self, Version};
-use crate::host::link;
 
 /// A network's plugins, where they are, and where their results are kept.
 #[derive(Clone, Copy, Debug)]
@@ -143,14 +143,18 @@ impl Chain<'_> {
         self.check_against(attachment, |result| result)
     }
 
-    /// The same, but that the links on the host may have other hardware addresses by now. udev gives a veth a persistent
-    /// one when it has seen it (systemd.link(5), MACAddressPolicy=), and a bridge plugin that has looked before (1.1.1)
-    /// never checks well again.
+    /// [`Chain::check`] with the hardware addresses that links on the host have now, as `mac` tells by their names. udev
+    /// gives a veth a persistent address once it sees it (systemd.link(5), MACAddressPolicy=); a bridge plugin that had
+    /// recorded the earlier one (1.1.1) would never pass its CHECK again.
     ///
     /// # Errors
     /// As [`Chain::check`].
-    pub fn check_but_for_macs(&self, attachment: &Attachment) -> Result<(), ChainError> {
-        self.check_against(attachment, |result| result::with_macs_of_host(result, link::mac))
+    pub fn check_with_macs(
+        &self,
+        attachment: &Attachment,
+        mac: impl Fn(&str) -> Option<String>,
+    ) -> Result<(), ChainError> {
+        self.check_against(attachment, |result| result::with_macs_of_host(result, mac))
     }
 
     fn check_against(&self, attachment: &Attachment, adjust: impl FnOnce(Value) -> Value) -> Result<(), ChainError> {

@@ -19,8 +19,8 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::attachment::Attachment;
+use super::orphan;
 use super::output::{Keep, Output};
-use crate::cni::orphan;
 
 /// How much of a plugin's standard output is kept: its beginning. No result is longer.
 pub(super) const STDOUT_LIMIT: usize = 1 << 20;

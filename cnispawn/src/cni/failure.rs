@@ -7,7 +7,7 @@ use std::process::ExitStatus;
 
 use serde::Deserialize;
 
-use super::plugin::Command;
+use super::command::Command;
 use super::result::ResultError;
 
 /// Why a plugin failed.

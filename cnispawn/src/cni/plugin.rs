@@ -1,78 +1,31 @@
 //! Find a plugin and execute it once (CNI specification, section 2).
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::builder::TypedValueParser;
 use nix::unistd::{AccessFlags, access};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::attachment::{Attachment, join_args};
+use super::command::Command;
 use super::execution::{Ended, Execution, STDOUT_LIMIT};
 use super::failure::{ErrorObject, PluginError, Tail};
 use super::result::{self, ResultError};
 use super::version;
 
-/// Where plugins are, and how long each may take.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
+/// Where plugins are, and how long each may run. Containers' records hold it, too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plugins {
-    /// Directories with CNI plugins, separated by colons
-    #[arg(
-        long = "plugin-dir",
-        global = true,
-        value_name = "DIRS",
-        env = "CNI_PATH",
-        value_delimiter = ':',
-        value_parser = clap::builder::OsStringValueParser::new().map(PathBuf::from),
-        default_value = "/opt/cni/bin:/usr/lib/cni:/usr/libexec/cni"
-    )]
+    /// The directories that are searched, in this order.
     pub dirs: Vec<PathBuf>,
-    /// Seconds after which a plugin is killed
-    #[arg(
-        long = "plugin-timeout",
-        global = true,
-        value_name = "SECONDS",
-        env = "CNISPAWN_PLUGIN_TIMEOUT",
-        default_value_t = 60
-    )]
+    /// Seconds after which a plugin is killed.
     pub timeout: u64,
-}
-
-/// CNI_COMMAND.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Make an interface.
-    Add,
-    /// Check that it is as it was made.
-    Check,
-    /// Remove it.
-    Del,
-    /// Free what belongs to attachments that are no longer valid.
-    Gc,
-    /// Tell whether ADD can be served.
-    Status,
-    /// Tell which versions of the specification are spoken.
-    Version,
-}
-
-impl fmt::Display for Command {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Command::Add => "ADD",
-            Command::Check => "CHECK",
-            Command::Del => "DEL",
-            Command::Gc => "GC",
-            Command::Status => "STATUS",
-            Command::Version => "VERSION",
-        })
-    }
 }
 
 impl Plugins {

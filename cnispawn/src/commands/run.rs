@@ -22,6 +22,7 @@ use crate::container::watch::{self, WatchError};
 use crate::dirs::Dirs;
 use crate::host::bridge::{self, BridgeError};
 use crate::host::hostport::{self, HostportError};
+use crate::host::link;
 use crate::host::netns::{self, NetnsError};
 use crate::host::{self, HostError};
 
@@ -139,7 +140,7 @@ fn is_the_same(plan: &Plan, record: &Record, dirs: &Dirs) -> bool {
         .map(|planned| (Chain { list: &planned.list, plugins: &plan.plugins, cache: &cache }, &planned.attachment));
     netns::exists(&plan.netns)
         && planned.eq(recorded)
-        && chains.into_iter().all(|(chain, attachment)| checked(chain.check_but_for_macs(attachment)))
+        && chains.into_iter().all(|(chain, attachment)| checked(chain.check_with_macs(attachment, link::mac)))
 }
 
 /// Make the network and become systemd-nspawn. The caller undoes what is recorded when this returns.
