@@ -12,9 +12,9 @@ pub mod dns;
 mod execution;
 pub mod failure;
 mod nesting;
-pub mod orphan;
 mod output;
 pub mod plugin;
+pub mod processes;
 pub mod result;
 pub mod version;
 

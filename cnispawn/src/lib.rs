@@ -14,7 +14,7 @@
 pub mod cli;
 pub mod cni;
 pub mod commands;
-pub mod container;
-pub mod dirs;
-pub mod host;
-pub mod userns;
+mod container;
+mod dirs;
+mod host;
+mod userns;

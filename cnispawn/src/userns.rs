@@ -1,4 +1,5 @@
-//! Containers in user namespaces, which make their network namespaces themselves.
+//! Containers in user namespaces. systemd-nspawn cannot join a network namespace from a user namespace that does not own
+//! it, so such a container makes its own, and the watcher attaches that.
 
-pub mod hold;
-pub mod late;
+pub(crate) mod attach;
+mod trace;

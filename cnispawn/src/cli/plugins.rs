@@ -8,7 +8,7 @@ use crate::cni::Plugins;
 
 /// Where plugins are, and how long each may take.
 #[derive(Clone, Debug, clap::Args)]
-pub struct PluginArgs {
+pub(crate) struct PluginArgs {
     /// Directories with CNI plugins, separated by colons
     #[arg(
         long = "plugin-dir",

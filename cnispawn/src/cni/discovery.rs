@@ -8,6 +8,9 @@ use foundation::files::{self, FileError};
 
 use super::conf::{ConfError, NetworkList};
 
+/// Where network configurations are by default, for libcni and every runtime.
+pub(crate) const DEFAULT_CONF_DIR: &str = "/etc/cni/net.d";
+
 /// Why no network was found.
 #[derive(Debug, thiserror::Error)]
 pub enum DiscoveryError {

@@ -19,8 +19,8 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::attachment::Attachment;
-use super::orphan;
 use super::output::{Keep, Output};
+use super::processes;
 
 /// How much of a plugin's standard output is kept: its beginning. No result is longer.
 pub(super) const STDOUT_LIMIT: usize = 1 << 20;
@@ -122,7 +122,7 @@ impl Execution {
             return Ok(());
         }
         // Children that have left the group, as daemons do, are still known by their environment.
-        end_all(|| orphan::plugins(container_id, netns, Some(if_name)), Duration::ZERO, KILLED).map(drop)
+        end_all(|| processes::of_attachment(container_id, netns, Some(if_name)), Duration::ZERO, KILLED).map(drop)
     }
 }
 

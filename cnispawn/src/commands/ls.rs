@@ -1,4 +1,4 @@
-//! List containers: a table for people, JSON Lines for programs.
+//! `cnispawn ls`: list containers, as a table for people or JSON Lines for programs.
 
 use std::io::{self, Write};
 
@@ -12,23 +12,17 @@ use crate::dirs::Dirs;
 
 /// Why containers could not be listed.
 #[derive(Debug, thiserror::Error)]
-pub enum LsError {
-    /// A record could not be read.
+pub(crate) enum LsError {
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// The records could not be listed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Standard output is closed or full.
     #[error("cannot write to standard output")]
     Output(#[from] io::Error),
 }
 
 /// Print the containers, running and dead.
-///
-/// # Errors
-/// When a record cannot be read.
-pub fn run(json: bool, dirs: &Dirs, mut output: impl Write) -> Result<(), LsError> {
+pub(crate) fn run(json: bool, dirs: &Dirs, mut output: impl Write) -> Result<(), LsError> {
     let records = Record::all(dirs)?.into_iter().collect::<Result<Vec<_>, _>>()?;
     let rows: Vec<_> = records.iter().map(|record| describe(dirs, record)).collect();
     if json {

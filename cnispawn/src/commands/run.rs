@@ -6,141 +6,91 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
+use foundation::error_chain;
 use foundation::files::{self, FileError};
 use foundation::lock::{Lock, LockError};
 use foundation::process::Process;
 
-use crate::cni::Chain;
 use crate::cni::chain::ChainError;
 use crate::cni::dns;
-use crate::container::heal::{self, HealError};
-use crate::container::networks;
+use crate::container::claim::{self, ClaimError};
 use crate::container::nspawn::Order;
 use crate::container::plan::{Plan, PlanError};
 use crate::container::record::{Record, Recorded};
-use crate::container::watch::{self, WatchError};
+use crate::container::shared::{self, SharedError};
+use crate::container::undo;
+use crate::container::watcher::{self, WatcherError};
+use crate::container::{locks, restart};
 use crate::dirs::Dirs;
-use crate::host::bridge::{self, BridgeError};
-use crate::host::hostport::{self, HostportError};
-use crate::host::link;
+use crate::host::hostport;
 use crate::host::netns::{self, NetnsError};
-use crate::host::{self, HostError};
 
 /// Why a container was not started.
 #[derive(Debug, thiserror::Error)]
-pub enum SpawnError {
-    /// Somebody else uses the name.
+pub(crate) enum RunError {
     #[error("network namespace {} exists and is not cnispawn's; choose another name, or `ip netns delete` it", path.display())]
-    NetnsExists {
-        /// Its path.
-        path: PathBuf,
-    },
-    /// exec failed.
+    NetnsExists { path: PathBuf },
     #[error("cannot execute {}", program.display())]
-    Exec {
-        /// The program.
-        program: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Nobody would attach the container.
+    Exec { program: PathBuf, source: io::Error },
     #[error("--supervised does not go with --private-users: the watcher attaches such a container once it is there")]
     Unattended,
-    /// Our own process is not known.
     #[error("cannot read /proc/self")]
     Proc(#[source] io::Error),
     /// Starting failed, and so did undoing it.
     #[error("{failure}\nand what it left could not be undone, `cnispawn gc` tries again: {left}")]
-    NotUndone {
-        /// The first failure.
-        failure: String,
-        /// The second.
-        left: String,
-    },
-    /// Something is missing or does not fit together.
+    NotUndone { failure: String, left: String },
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// A plugin failed.
     #[error(transparent)]
     Chain(#[from] ChainError),
-    /// The container runs, or what an earlier one left cannot be undone.
     #[error(transparent)]
-    Heal(#[from] HealError),
-    /// The host's bridges are not known.
+    Claim(#[from] ClaimError),
     #[error(transparent)]
-    Bridge(#[from] BridgeError),
-    /// The host's chains for published ports are not known.
-    #[error(transparent)]
-    Hostport(#[from] HostportError),
-    /// The host's other programs could not be told of the networks' bridges.
-    #[error(transparent)]
-    Host(#[from] HostError),
-    /// The network namespace could not be made.
+    Shared(#[from] SharedError),
     #[error(transparent)]
     Netns(#[from] NetnsError),
-    /// The watcher could not be started.
     #[error(transparent)]
-    Watch(#[from] WatchError),
-    /// A lock was not given back.
+    Watcher(#[from] WatcherError),
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// The file system refused.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
-impl SpawnError {
+impl RunError {
     /// Whether the command line cannot work as it is written.
-    pub fn is_usage(&self) -> bool {
+    pub(crate) fn is_usage(&self) -> bool {
         match self {
-            SpawnError::Plan(error) => error.is_usage(),
-            SpawnError::Unattended => true,
+            RunError::Plan(error) => error.is_usage(),
+            RunError::Unattended => true,
             _ => false,
         }
     }
 }
 
 /// Start a container. Returns only on failure, and then nothing is left.
-///
-/// # Errors
-/// When anything is missing, or a plugin fails.
-pub fn run(plan: &Plan, supervised: bool, dirs: &Dirs) -> Result<Infallible, SpawnError> {
+pub(crate) fn run(plan: &Plan, supervised: bool, dirs: &Dirs) -> Result<Infallible, RunError> {
     if supervised && plan.asked.order == Order::ContainerFirst {
-        return Err(SpawnError::Unattended);
+        return Err(RunError::Unattended);
     }
-    let (lock, parked) = heal::claim_for(dirs, &plan.name, |record| is_the_same(plan, record, dirs))?;
+    let (lock, parked) = claim::claim_or_take_over(dirs, &plan.name, |record| restart::fits(plan, record, dirs))?;
     let failure = match start(plan, parked, supervised, dirs, &lock) {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
     // The watcher, if there is one already, finds that nothing is left to do.
-    let undone = Record::load(dirs, &plan.name).map_err(HealError::from);
-    match undone.and_then(|record| record.map_or(Ok(()), |record| heal::undo(dirs, &record))) {
-        Ok(()) => heal::release(dirs, &plan.name, lock)?,
+    match undo_recorded(plan, dirs) {
+        Ok(()) => claim::release(dirs, &plan.name, lock)?,
         Err(left) => {
-            let (failure, left) = (foundation::error_chain(&failure), foundation::error_chain(&left));
-            return Err(SpawnError::NotUndone { failure, left });
+            return Err(RunError::NotUndone { failure: error_chain(&failure), left: error_chain(&left) });
         }
     }
     Err(failure)
 }
 
-/// Whether a container that is rebooting can have its network as it is: the same networks, and nothing amiss with them.
-fn is_the_same(plan: &Plan, record: &Record, dirs: &Dirs) -> bool {
-    let planned = plan.attachments().map(|(list, attachment)| (list.inlined(), attachment));
-    let recorded = record.attachments.iter().map(|recorded| (recorded.conf.clone(), &recorded.attachment));
-    let checked = |attachment| match attachment {
-        Err(ChainError::NoCheck { .. }) => true,
-        result => result.is_ok(),
-    };
-    let cache = dirs.cache_at(&record.cache_dir);
-    let chains = plan
-        .networks
-        .iter()
-        .map(|planned| (Chain { list: &planned.list, plugins: &plan.plugins, cache: &cache }, &planned.attachment));
-    netns::exists(&plan.netns)
-        && planned.eq(recorded)
-        && chains.into_iter().all(|(chain, attachment)| checked(chain.check_with_macs(attachment, link::mac)))
+fn undo_recorded(plan: &Plan, dirs: &Dirs) -> Result<(), ClaimError> {
+    let record = Record::load(dirs, &plan.name)?;
+    record.map_or(Ok(()), |record| Ok(undo::undo(dirs, &record)?))
 }
 
 /// Make the network and become systemd-nspawn. The caller undoes what is recorded when this returns.
@@ -150,28 +100,28 @@ fn start(
     supervised: bool,
     dirs: &Dirs,
     lock: &Lock,
-) -> Result<Infallible, SpawnError> {
+) -> Result<Infallible, RunError> {
     if netns::exists(&plan.netns) && parked.is_none() {
-        return Err(SpawnError::NetnsExists { path: plan.netns.clone() });
+        return Err(RunError::NetnsExists { path: plan.netns.clone() });
     }
     let resolv_conf = match plan.asked.order {
-        Order::NetworkFirst => attach_first(plan, parked, supervised, dirs, lock)?,
+        Order::NetworkFirst => attach(plan, parked, supervised, dirs, lock)?,
         Order::ContainerFirst => leave_to_watcher(plan, dirs, lock)?,
     };
     let args = plan.nspawn_args(resolv_conf.as_deref());
     let source = Command::new(&plan.program).args(args).exec();
-    Err(SpawnError::Exec { program: plan.program.clone(), source })
+    Err(RunError::Exec { program: plan.program.clone(), source })
 }
 
 /// Make the network, or take over that of a container that reboots. Returns the container's resolv.conf, if it has one.
-fn attach_first(
+fn attach(
     plan: &Plan,
     parked: Option<Record>,
     supervised: bool,
     dirs: &Dirs,
     lock: &Lock,
-) -> Result<Option<PathBuf>, SpawnError> {
-    let in_use = networks::hold(dirs, plan.attachments())?;
+) -> Result<Option<PathBuf>, RunError> {
+    let shared = locks::share(dirs, plan.attachments())?;
     let taken_over = parked.is_some();
     let record = match parked {
         Some(parked) => Record { process: this_process()?, parked: false, ..parked },
@@ -179,31 +129,31 @@ fn attach_first(
     };
     record.write(dirs)?;
     if !supervised {
-        watch::start(dirs, &plan.name, plan.asked.order, lock)?;
+        watcher::start(dirs, &plan.name, plan.asked.order, lock)?;
     }
-    host::admit(dirs, &record)?;
+    shared::admit(dirs, &record)?;
     let results = if taken_over {
         record.results(dirs)
     } else {
         netns::create(&plan.netns)?;
         record.add(dirs)?
     };
-    drop(in_use);
+    drop(shared);
     let text = dns::resolv_conf(&results).filter(|_| !plan.asked.handles_resolv_conf);
     Ok(text.map(|text| write_resolv_conf(dirs, plan, &text)).transpose()?)
 }
 
-/// Have the watcher attach the container, before the first instruction of its own is executed.
-fn leave_to_watcher(plan: &Plan, dirs: &Dirs, lock: &Lock) -> Result<Option<PathBuf>, SpawnError> {
-    let _in_use = networks::hold(dirs, plan.attachments())?;
+/// Have the watcher attach the container, before the container's first instruction.
+fn leave_to_watcher(plan: &Plan, dirs: &Dirs, lock: &Lock) -> Result<Option<PathBuf>, RunError> {
+    let _shared = locks::share(dirs, plan.attachments())?;
     let record = new_record(plan, dirs)?;
     record.write(dirs)?;
-    host::admit(dirs, &record)?;
-    // What will be in it is not known yet; whether it will be needed is.
+    shared::admit(dirs, &record)?;
+    // Its content is not known yet; whether it will be needed is.
     let named = plan.networks.iter().any(|planned| planned.list.may_name_servers());
     let wanted = named && !plan.asked.handles_resolv_conf;
     let resolv_conf = wanted.then(|| write_resolv_conf(dirs, plan, "")).transpose()?;
-    watch::start(dirs, &plan.name, plan.asked.order, lock)?;
+    watcher::start(dirs, &plan.name, plan.asked.order, lock)?;
     Ok(resolv_conf)
 }
 
@@ -213,19 +163,20 @@ fn write_resolv_conf(dirs: &Dirs, plan: &Plan, text: &str) -> Result<PathBuf, Fi
     Ok(path)
 }
 
-fn this_process() -> Result<Process, SpawnError> {
-    Process::current().map_err(SpawnError::Proc)
+fn this_process() -> Result<Process, RunError> {
+    Process::current().map_err(RunError::Proc)
 }
 
 /// What must be undone. The caller holds the networks' locks.
-fn new_record(plan: &Plan, dirs: &Dirs) -> Result<Record, SpawnError> {
+fn new_record(plan: &Plan, dirs: &Dirs) -> Result<Record, RunError> {
     let attachments = plan.networks.iter().map(|planned| {
+        let publishes = hostport::publishes(&planned.list, &planned.attachment);
         Ok(Recorded {
             conf: planned.list.inlined(),
             attachment: planned.attachment.clone(),
             plugins: plan.plugins.clone(),
-            bridges_before: bridge::before(dirs, &planned.list.name)?,
-            hostport_chains_before: hostport::publishes(&planned.list, &planned.attachment) && hostport::before(dirs)?,
+            bridges_before: shared::bridges_before(dirs, &planned.list.name)?,
+            hostport_chains_before: publishes && shared::hostport_chains_before(dirs)?,
         })
     });
     Ok(Record {
@@ -235,6 +186,6 @@ fn new_record(plan: &Plan, dirs: &Dirs) -> Result<Record, SpawnError> {
         cache_dir: dirs.cache_dir.clone(),
         order: plan.asked.order,
         parked: false,
-        attachments: attachments.collect::<Result<_, SpawnError>>()?,
+        attachments: attachments.collect::<Result<_, RunError>>()?,
     })
 }

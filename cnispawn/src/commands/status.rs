@@ -12,31 +12,20 @@ use crate::dirs::Dirs;
 
 /// Why a network cannot take containers, or is not known to.
 #[derive(Debug, thiserror::Error)]
-pub enum StatusError {
-    /// Plugins say that they cannot.
+pub(crate) enum StatusError {
+    /// Each plugin's own reason.
     #[error("network {network} is not ready: {}", reasons.join("; "))]
-    NotReady {
-        /// The network.
-        network: String,
-        /// Each plugin's.
-        reasons: Vec<String>,
-    },
-    /// There is no such network.
+    NotReady { network: String, reasons: Vec<String> },
     #[error(transparent)]
     Networks(#[from] NetworksError),
-    /// A plugin is missing.
     #[error(transparent)]
     Chain(#[from] ChainError),
-    /// Standard output is closed or full.
     #[error("cannot write to standard output")]
     Output(#[from] io::Error),
 }
 
-/// Print the plugins of a network.
-///
-/// # Errors
-/// When one is missing or not ready.
-pub fn run(
+/// Print the plugins of a network. Fails if one is missing or not ready.
+pub(crate) fn run(
     network: &str,
     json: bool,
     conf_dir: &Path,

@@ -1,4 +1,5 @@
-//! The network of those who have configured none: a bridge with addresses of its own, published ports, and a way out.
+//! The built-in network, for hosts without a configuration: a bridge with addresses of its own, masquerading and published
+//! ports.
 
 use std::fs;
 use std::io;
@@ -6,58 +7,45 @@ use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
 use foundation::files::{self, FileError};
-use foundation::lock::{Lock, LockError, Mode};
+use foundation::lock::LockError;
 use foundation::subnet::{self, RoutesError};
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde_json::{Value, json};
 
+use super::locks;
+use super::record::Record;
 use crate::cni::NetworkList;
 use crate::cni::conf::ConfError;
-use crate::container::heal::LOCKED;
-use crate::container::record::Record;
 use crate::dirs::Dirs;
 
 /// The network's name, and its bridge's.
-pub const NAME: &str = "cnispawn0";
+pub(crate) const NAME: &str = "cnispawn0";
 
 /// /24s to choose from: apart from the pools of Docker, Podman, libvirt and kubeadm.
 const POOL: &str = "10.202.0.0/16";
 
 /// Why there is no such network.
 #[derive(Debug, thiserror::Error)]
-pub enum BuiltinError {
-    /// Every subnet is taken.
+pub(crate) enum BuiltinError {
     #[error(
         "no free subnet for the network {NAME}: every /24 of {POOL} and 198.18.0.0/15 overlaps a route of this host, see `ip route show table all`, or a pool of Docker's; write a configuration of your own"
     )]
     NoSubnet,
-    /// Its file is not what we have written.
     #[error("{} is not the configuration of the network {NAME}; remove it, and it is made anew", path.display())]
-    Conf {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: ConfError,
-    },
-    /// The host's routes could not be read.
+    Conf { path: PathBuf, source: ConfError },
     #[error(transparent)]
     Routes(#[from] RoutesError),
-    /// Somebody else is making it.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// The file system refused.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
-/// The network: as it was made once, or made now. Its subnet is chosen anew when the host has got a route to it in the
-/// meantime and no container uses it.
-///
-/// # Errors
-/// When no subnet is free, or the file system refuses.
-pub fn list(dirs: &Dirs) -> Result<NetworkList, BuiltinError> {
+/// The network, as it was made once, or made now. A new subnet is chosen if the host has got a route to the old one and
+/// no container uses the network.
+pub(crate) fn list(dirs: &Dirs) -> Result<NetworkList, BuiltinError> {
     let path = dirs.builtin_conf();
-    let _lock = Lock::take(&path.with_extension("lock"), Mode::Exclusive, LOCKED)?;
+    let _lock = locks::exclusive(&path.with_extension("lock"))?;
     let not_ours = |source| BuiltinError::Conf { path: path.clone(), source };
     if let Some(text) = read(&path)? {
         let list = NetworkList::parse(&text).map_err(not_ours)?;
@@ -73,8 +61,8 @@ pub fn list(dirs: &Dirs) -> Result<NetworkList, BuiltinError> {
     Ok(list)
 }
 
-/// Let the network limit bandwidth. Not without need: the plugin loads the kernel's module ifb, whose links stay.
-pub fn add_bandwidth(list: &mut NetworkList) {
+/// Let the network limit bandwidth. Only on request: the plugin loads the kernel module ifb, whose links stay.
+pub(crate) fn add_bandwidth(list: &mut NetworkList) {
     let plugin = json!({ "type": "bandwidth", "capabilities": { "bandwidth": true } });
     list.plugins.extend(plugin.as_object().cloned());
 }
@@ -126,16 +114,16 @@ fn local_subnet() -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::from(bytes), 64)
 }
 
-/// Whether the network may have IPv6. The bridge plugin turns forwarding on, and a host that forwards believes no router
-/// advertisement any more (`accept_ra`, ip-sysctl.rst): where the kernel has its default route from one, it would lose it.
+/// Whether the network may have IPv6. The bridge plugin turns forwarding on, and a host that forwards ignores router
+/// advertisements (`accept_ra`, ip-sysctl.rst): it would lose a default route that came from one.
 fn may_have_ipv6() -> Result<bool, RoutesError> {
     let sysctl = |name: &str| fs::read_to_string(Path::new("/proc/sys/net/ipv6/conf").join(name)).unwrap_or_default();
     if sysctl("all/disable_ipv6").trim() != "0" {
         return Ok(false);
     }
     let advertised = subnet::advertised_default_routes()?;
-    let believes = |link: &String| sysctl(&format!("{link}/accept_ra")).trim() == "1";
-    Ok(sysctl("all/forwarding").trim() == "1" || !advertised.iter().any(believes))
+    let accepts = |link: &String| sysctl(&format!("{link}/accept_ra")).trim() == "1";
+    Ok(sysctl("all/forwarding").trim() == "1" || !advertised.iter().any(accepts))
 }
 
 #[cfg(test)]

@@ -22,14 +22,14 @@ const SHORT_WITH_VALUE: &str = "DuMSLEZip";
 /// An argument that does not go with a network of ours.
 #[derive(Debug, thiserror::Error)]
 #[error("{option} does not go with a CNI network; leave the network to cnispawn, or run systemd-nspawn alone")]
-pub struct NspawnError {
+pub(crate) struct NspawnError {
     option: String,
 }
 
 /// What comes first, a container or its network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Order {
+pub(crate) enum Order {
     /// The network, in a namespace that systemd-nspawn joins.
     #[default]
     NetworkFirst,
@@ -40,7 +40,7 @@ pub enum Order {
 
 /// What the user's arguments say of the network.
 #[derive(Debug, PartialEq)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// What has to come first.
     pub order: Order,
     names_machine: bool,
@@ -53,7 +53,7 @@ pub struct Asked {
 ///
 /// # Errors
 /// When one of them would make another network.
-pub fn asked(user: &[OsString]) -> Result<Asked, NspawnError> {
+pub(crate) fn asked(user: &[OsString]) -> Result<Asked, NspawnError> {
     let options = options(user);
     options.iter().try_for_each(check)?;
     let has = |names: &[&str]| options.iter().any(|option| names.contains(&option.name.as_str()));
@@ -69,7 +69,7 @@ pub fn asked(user: &[OsString]) -> Result<Asked, NspawnError> {
 
 /// What the arguments depend on beside the user's own.
 #[derive(Debug)]
-pub struct Surroundings<'a> {
+pub(crate) struct Surroundings<'a> {
     /// The container's network namespace.
     pub netns: &'a Path,
     /// A file in place of its resolv.conf.
@@ -79,7 +79,7 @@ pub struct Surroundings<'a> {
 }
 
 /// The arguments for systemd-nspawn: ours, and then the user's.
-pub fn args(name: &MachineName, around: &Surroundings<'_>, asked: &Asked, user: &[OsString]) -> Vec<OsString> {
+pub(crate) fn args(name: &MachineName, around: &Surroundings<'_>, asked: &Asked, user: &[OsString]) -> Vec<OsString> {
     let mut args = Vec::new();
     if asked.order == Order::NetworkFirst {
         args.push(joined("--network-namespace-path=", around.netns));

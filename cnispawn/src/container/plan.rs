@@ -12,7 +12,6 @@ use crate::cli::RunArgs;
 use crate::cni::attachment::AttachmentError;
 use crate::cni::chain::ChainError;
 use crate::cni::{Attachment, Chain, Command, NetworkList, Plugins};
-use crate::commands::attach;
 use crate::container::builtin;
 use crate::container::networks::{self, NetworksError};
 use crate::container::nspawn::{self, Asked, NspawnError, Surroundings};
@@ -20,7 +19,7 @@ use crate::dirs::Dirs;
 use crate::host::netns;
 
 /// What `cnispawn run` is going to do.
-pub struct Plan {
+pub(crate) struct Plan {
     /// The container.
     pub name: MachineName,
     /// Its network namespace.
@@ -37,7 +36,7 @@ pub struct Plan {
 }
 
 /// A network, and how the container is attached to it.
-pub struct Planned {
+pub(crate) struct Planned {
     /// The network.
     pub list: NetworkList,
     /// The container's attachment.
@@ -46,7 +45,7 @@ pub struct Planned {
 
 /// Why nothing can be done.
 #[derive(Debug, thiserror::Error)]
-pub enum PlanError {
+pub(crate) enum PlanError {
     /// systemd-nspawn is missing.
     #[error("{} not found in PATH; install the package systemd-container", program.display())]
     NoNspawn {
@@ -94,7 +93,7 @@ pub enum PlanError {
 
 impl PlanError {
     /// Whether the command line cannot work as it is written.
-    pub fn is_usage(&self) -> bool {
+    pub(crate) fn is_usage(&self) -> bool {
         use PlanError::{Attachment, IfNameTwice, NetworkTwice, Nspawn};
         matches!(self, Nspawn(_) | Attachment(_) | IfNameTwice { .. } | NetworkTwice { .. })
     }
@@ -105,7 +104,7 @@ impl Plan {
     ///
     /// # Errors
     /// When anything is missing or does not fit together.
-    pub fn make(args: &RunArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -> Result<Self, PlanError> {
+    pub(crate) fn make(args: &RunArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -> Result<Self, PlanError> {
         let netns = netns::path(args.name.as_str());
         let asked = nspawn::asked(&args.nspawn)?;
         let program = which::which(&args.exec).map_err(|_| PlanError::NoNspawn { program: args.exec.clone() })?;
@@ -136,12 +135,12 @@ impl Plan {
     }
 
     /// The networks, each with the container's attachment.
-    pub fn attachments(&self) -> impl Iterator<Item = (&NetworkList, &Attachment)> {
+    pub(crate) fn attachments(&self) -> impl Iterator<Item = (&NetworkList, &Attachment)> {
         self.networks.iter().map(|planned| (&planned.list, &planned.attachment))
     }
 
     /// The arguments for systemd-nspawn.
-    pub fn nspawn_args(&self, resolv_conf: Option<&Path>) -> Vec<OsString> {
+    pub(crate) fn nspawn_args(&self, resolv_conf: Option<&Path>) -> Vec<OsString> {
         // As sd_booted(3) tells.
         let systemd = Path::new("/run/systemd/system").is_dir();
         let around = Surroundings { netns: &self.netns, resolv_conf, systemd };
@@ -149,7 +148,7 @@ impl Plan {
     }
 
     /// What would be run, as lines for a shell. Each plugin after the first gets the result of the one before it, too.
-    pub fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         let mut lines = Vec::new();
         for Planned { list, attachment } in &self.networks {
             lines.push(format!("# {} in network {}", attachment.if_name, list.name));
@@ -200,7 +199,7 @@ fn attachment(
 ) -> Result<Attachment, PlanError> {
     let id = args.name.to_string();
     let mut attachment = match at {
-        0 => attach::attachment(&args.attachment, id, netns.to_owned())?,
+        0 => args.attachment.attachment(id, netns.to_owned())?,
         _ => Attachment {
             container_id: id,
             netns: netns.to_owned(),

@@ -1,4 +1,4 @@
-//! What must be undone for a container, put down before it is done.
+//! What must be undone for a container, recorded before it is done.
 //!
 //! A record outlives a power cut, because the plugins' own stores do: host-local keeps a container's address in a file.
 
@@ -13,104 +13,82 @@ use foundation::process::Process;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::nspawn::Order;
 use crate::cni::attachment::{check_if_name, is_container_id};
 use crate::cni::chain::ChainError;
 use crate::cni::conf::ConfError;
 use crate::cni::{Attachment, Chain, NetworkList, Plugins};
-use crate::container::nspawn::Order;
 use crate::dirs::Dirs;
 use crate::host::netns;
 
 /// A container that has, is getting, or has had a network.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Record {
-    /// The container.
-    pub name: MachineName,
+pub(crate) struct Record {
+    pub(crate) name: MachineName,
     /// The process that is cnispawn and then systemd-nspawn.
-    pub process: Process,
+    pub(crate) process: Process,
     /// The network namespace's path.
-    pub netns: PathBuf,
+    pub(crate) netns: PathBuf,
     /// Where results are cached.
-    pub cache_dir: PathBuf,
+    pub(crate) cache_dir: PathBuf,
     /// Whether the container had to be there before its network.
     #[serde(default)]
-    pub order: Order,
+    pub(crate) order: Order,
     /// Whether the container has ended to start again: its network waits for it.
     #[serde(default)]
-    pub parked: bool,
+    pub(crate) parked: bool,
     /// Its attachments to networks, in ADD's order.
-    pub attachments: Vec<Recorded>,
+    pub(crate) attachments: Vec<Recorded>,
 }
 
 /// An attachment with all that DEL needs: the configuration may change or go while the container runs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Recorded {
+pub(crate) struct Recorded {
     /// The configuration list, as it was at ADD.
-    pub conf: String,
-    /// The parameters.
-    pub attachment: Attachment,
-    /// Where the plugins are.
-    pub plugins: Plugins,
-    /// The host's bridges before this network was first used; any that it has now and is not among them is ours.
-    pub bridges_before: BTreeSet<String>,
+    pub(crate) conf: String,
+    pub(crate) attachment: Attachment,
+    pub(crate) plugins: Plugins,
+    /// The host's bridges before this network was first used. A bridge that is not among them is ours.
+    pub(crate) bridges_before: BTreeSet<String>,
     /// Whether there were chains for published ports before ours.
     #[serde(default)]
-    pub hostport_chains_before: bool,
+    pub(crate) hostport_chains_before: bool,
 }
 
 /// A record that cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum RecordError {
-    /// It is damaged.
+pub(crate) enum RecordError {
     #[error("record {} is damaged; look at `ip netns`, then remove it", path.display())]
-    Format {
-        /// Its file.
-        path: PathBuf,
-        /// Why.
-        source: serde_json::Error,
-    },
-    /// It says what we never write.
+    Format { path: PathBuf, source: serde_json::Error },
+    /// We never write such a record.
     #[error("record {} is not of the container that it is named after, or names files of others; remove it", path.display())]
-    Foreign {
-        /// Its file.
-        path: PathBuf,
-    },
-    /// The file system refused.
+    Foreign { path: PathBuf },
     #[error(transparent)]
     File(#[from] FileError),
 }
 
 impl Recorded {
-    /// The network's configuration.
-    ///
-    /// # Errors
-    /// When the record was written by something else.
-    pub fn list(&self) -> Result<NetworkList, ConfError> {
+    /// The network's configuration. An error means that the record was written by something else.
+    pub(crate) fn list(&self) -> Result<NetworkList, ConfError> {
         NetworkList::parse(&self.conf)
     }
 }
 
 impl Record {
     /// The networks' configurations, in the order of the attachments.
-    ///
-    /// # Errors
-    /// When the record was written by something else.
-    pub fn lists(&self) -> Result<Vec<NetworkList>, ConfError> {
+    pub(crate) fn lists(&self) -> Result<Vec<NetworkList>, ConfError> {
         self.attachments.iter().map(Recorded::list).collect()
     }
 
-    /// ADD to all networks, in their order. Returns the results.
-    ///
-    /// # Errors
-    /// When a plugin fails. What was added must be undone.
-    pub fn add(&self, dirs: &Dirs) -> Result<Vec<Value>, ChainError> {
+    /// ADD to all networks, in their order. Returns the results. After a failure, what was added must be undone.
+    pub(crate) fn add(&self, dirs: &Dirs) -> Result<Vec<Value>, ChainError> {
         self.each(dirs, |chain, attachment| chain.add(attachment))
     }
 
     /// The results of ADD, of those networks that have one.
-    pub fn results(&self, dirs: &Dirs) -> Vec<Value> {
+    pub(crate) fn results(&self, dirs: &Dirs) -> Vec<Value> {
         let results = self.each(dirs, |chain, attachment| Ok(chain.cached_result(attachment).unwrap_or_default()));
         results.unwrap_or_default()
     }
@@ -128,8 +106,8 @@ impl Record {
         attachments.collect()
     }
 
-    /// Whether it can have been written to `path` by us. Undoing it removes the network namespace's file, and files of
-    /// the cache that are named after its attachments.
+    /// Whether we can have written it to `path`. To undo it is to remove the network namespace's file, and files of the
+    /// cache that are named after its attachments.
     fn is_at(&self, path: &Path) -> bool {
         let is_own = |Recorded { attachment, .. }: &Recorded| {
             let named = is_container_id(&attachment.container_id) && check_if_name(&attachment.if_name).is_ok();
@@ -144,28 +122,19 @@ impl Record {
     }
 
     /// The record of a container, if there is one.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn load(dirs: &Dirs, name: &MachineName) -> Result<Option<Self>, RecordError> {
+    pub(crate) fn load(dirs: &Dirs, name: &MachineName) -> Result<Option<Self>, RecordError> {
         read(&Self::path(dirs, name))
     }
 
-    /// All records, by name.
-    ///
-    /// # Errors
-    /// When the directory cannot be read. A record that cannot be read is an error in its place.
-    pub fn all(dirs: &Dirs) -> Result<Vec<Result<Self, RecordError>>, FileError> {
+    /// All records, by name. A record that cannot be read is an error in its place.
+    pub(crate) fn all(dirs: &Dirs) -> Result<Vec<Result<Self, RecordError>>, FileError> {
         // Temporary files are hidden and have no extension.
         let paths = files::with_extensions(&dirs.records(), &["json"])?;
         Ok(paths.iter().filter_map(|path| read(path).transpose()).collect())
     }
 
-    /// The attachments of all containers but `except` that are `wanted`, by their network and themselves.
-    ///
-    /// # Errors
-    /// When the records cannot be listed. One that cannot be read has none.
-    pub fn attachments(
+    /// The attachments of all containers but `except` that are `wanted`. Records that cannot be read are passed over.
+    pub(crate) fn attachments(
         dirs: &Dirs,
         except: Option<&MachineName>,
         wanted: impl Fn(&NetworkList, &Attachment) -> bool,
@@ -177,35 +146,26 @@ impl Record {
     }
 
     /// Write the record and wait until the disk has it.
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn write(&self, dirs: &Dirs) -> Result<(), FileError> {
+    pub(crate) fn write(&self, dirs: &Dirs) -> Result<(), FileError> {
         let path = Self::path(dirs, &self.name);
         let text = serde_json::to_vec_pretty(self).map_err(FileError::of("write", &path))?;
         files::write_private_durably(&path, &text)
     }
 
     /// Remove the record: nothing is left to undo.
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn remove(&self, dirs: &Dirs) -> Result<(), FileError> {
+    pub(crate) fn remove(&self, dirs: &Dirs) -> Result<(), FileError> {
         Self::forget(dirs, &self.name)
     }
 
-    /// Remove whatever there is of a container's record; it may have been killed while it wrote it.
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn forget(dirs: &Dirs, name: &MachineName) -> Result<(), FileError> {
+    /// Remove a container's record, and what a process that was killed while it wrote the record has left.
+    pub(crate) fn forget(dirs: &Dirs, name: &MachineName) -> Result<(), FileError> {
         files::remove_written(&Self::path(dirs, name))
     }
 }
 
 fn read(path: &Path) -> Result<Option<Record>, RecordError> {
     let text = match fs::read(path) {
-        // Undone in the meantime.
+        // Undone meanwhile.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         text => text.map_err(FileError::of("read", path))?,
     };

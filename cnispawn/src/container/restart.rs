@@ -1,14 +1,18 @@
-//! A container that reboots keeps its network: systemd-nspawn ends, and is to be started again.
+//! Keep the network of a container that reboots: systemd-nspawn ends, and is to be started again.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use foundation::name::MachineName;
+use foundation::files::FileError;
 
-use crate::container::heal::{self, HealError};
-use crate::container::nspawn::Order;
-use crate::container::record::Record;
+use super::claim::{self, ClaimError};
+use super::nspawn::Order;
+use super::plan::Plan;
+use super::record::Record;
+use crate::cni::Chain;
+use crate::cni::chain::ChainError;
 use crate::dirs::Dirs;
+use crate::host::{link, netns};
 
 /// systemd-nspawn's exit status for "start me again" (systemd-nspawn(1), `--keep-unit`; `EXIT_FORCE_RESTART`).
 const RESTART: i32 = 133;
@@ -17,15 +21,13 @@ const RESTART: i32 = 133;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whether an exit status asks for a restart.
-pub fn is_one(status: Option<i32>) -> bool {
+pub(crate) fn is_asked_for(status: Option<i32>) -> bool {
     status == Some(RESTART)
 }
 
-/// Put down that the network is to wait for its container; false when it cannot, since it is the container's own.
-///
-/// # Errors
-/// When the record cannot be written.
-pub fn park(dirs: &Dirs, record: &Record) -> Result<bool, HealError> {
+/// Record that the network waits for its container; false when it cannot, because the namespace is the container's own
+/// and ends with it.
+pub(crate) fn park(dirs: &Dirs, record: &Record) -> Result<bool, FileError> {
     if record.order == Order::ContainerFirst {
         return Ok(false);
     }
@@ -33,11 +35,8 @@ pub fn park(dirs: &Dirs, record: &Record) -> Result<bool, HealError> {
     Ok(true)
 }
 
-/// Wait until somebody takes a parked network over or undoes it; undo it when nobody does.
-///
-/// # Errors
-/// When something is left.
-pub fn wait(dirs: &Dirs, record: &Record) -> Result<(), HealError> {
+/// Wait until a `run` takes the parked network over, or another command undoes it; after a minute, undo it here.
+pub(crate) fn wait(dirs: &Dirs, record: &Record) -> Result<(), ClaimError> {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         let now = Record::load(dirs, &record.name)?;
@@ -46,24 +45,21 @@ pub fn wait(dirs: &Dirs, record: &Record) -> Result<(), HealError> {
         }
         thread::sleep(Duration::from_millis(100));
     }
-    undo_ended(dirs, &record.name)
+    claim::undo_ended(dirs, &record.name)
 }
 
-/// `cnispawn release`: what the watcher does at a container's end, for a supervisor that knows how it ended.
-///
-/// # Errors
-/// When the container runs, or something is left.
-pub fn release(dirs: &Dirs, name: &MachineName, exit_status: &str) -> Result<(), HealError> {
-    if let Some(record) = Record::load(dirs, name)?.filter(|_| is_one(exit_status.parse().ok()))
-        && !record.process.is_alive()
-        && (record.parked || park(dirs, &record)?)
-    {
-        return Ok(());
-    }
-    undo_ended(dirs, name)
-}
-
-fn undo_ended(dirs: &Dirs, name: &MachineName) -> Result<(), HealError> {
-    let lock = heal::claim(dirs, name)?;
-    Ok(heal::release(dirs, name, lock)?)
+/// Whether the planned container can take over the recorded network: it has the same attachments, and their plugins find
+/// nothing amiss.
+pub(crate) fn fits(plan: &Plan, record: &Record, dirs: &Dirs) -> bool {
+    let planned = plan.attachments().map(|(list, attachment)| (list.inlined(), attachment));
+    let recorded = record.attachments.iter().map(|recorded| (recorded.conf.clone(), &recorded.attachment));
+    let cache = dirs.cache_at(&record.cache_dir);
+    let is_intact = |(list, attachment)| {
+        let chain = Chain { list, plugins: &plan.plugins, cache: &cache };
+        match chain.check_with_macs(attachment, link::mac) {
+            Err(ChainError::NoCheck { .. }) => true,
+            result => result.is_ok(),
+        }
+    };
+    netns::exists(&plan.netns) && planned.eq(recorded) && plan.attachments().all(is_intact)
 }

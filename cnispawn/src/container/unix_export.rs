@@ -15,7 +15,7 @@ const DIR: &str = "/run/systemd/nspawn";
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn remove(name: &MachineName) -> Result<(), FileError> {
+pub(super) fn remove(name: &MachineName) -> Result<(), FileError> {
     let dir = Path::new(DIR);
     unmount(&dir.join("unix-export").join(name.as_str()))?;
     unmount(&dir.join(name.as_str()).join("unix-export"))

@@ -7,7 +7,7 @@
 
 use std::io;
 
-use super::work::together;
+use super::steps::concurrently;
 use crate::host::bridge::Bridge;
 use crate::host::iptables;
 
@@ -28,7 +28,7 @@ pub(super) fn remove(bridges: &[Bridge]) -> io::Result<()> {
 }
 
 fn change(plan: impl Fn(&str) -> String + Sync) -> io::Result<()> {
-    together(iptables::in_use("filter"), |iptables| {
+    concurrently(iptables::in_use("filter"), |iptables| {
         let changes = plan(&iptables.read("filter")?);
         if changes.is_empty() { Ok(()) } else { iptables.apply(&format!("*filter\n{changes}COMMIT\n")) }
     })

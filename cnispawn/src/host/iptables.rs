@@ -8,7 +8,7 @@ use foundation::tool::Tool;
 
 /// What reads and changes the tables of one family.
 #[derive(Clone, Copy, Debug)]
-pub struct Iptables {
+pub(super) struct Iptables {
     save: &'static str,
     restore: &'static str,
     /// A file that is there when the kernel has the family.
@@ -32,12 +32,12 @@ const LEGACY: [(&str, Iptables); 2] = [
 ];
 
 /// What this host has.
-pub fn installed() -> impl Iterator<Item = Iptables> {
+pub(super) fn installed() -> impl Iterator<Item = Iptables> {
     DEFAULT.into_iter().filter(Iptables::is_there)
 }
 
 /// The same, and whatever else has a `table`.
-pub fn in_use(table: &str) -> impl Iterator<Item = Iptables> {
+pub(super) fn in_use(table: &str) -> impl Iterator<Item = Iptables> {
     let legacy = LEGACY.into_iter().filter(move |(list, _)| tables(list).lines().any(|name| name == table));
     installed().chain(legacy.map(|(_, iptables)| iptables).filter(Iptables::is_there))
 }
@@ -55,7 +55,7 @@ impl Iptables {
     ///
     /// # Errors
     /// When the program fails.
-    pub fn read(&self, table: &str) -> io::Result<String> {
+    pub(super) fn read(&self, table: &str) -> io::Result<String> {
         tool(self.save).run(&["-t", table], "")
     }
 
@@ -63,7 +63,7 @@ impl Iptables {
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn apply(&self, script: &str) -> io::Result<()> {
+    pub(super) fn apply(&self, script: &str) -> io::Result<()> {
         tracing::debug!("{}: {script}", self.restore);
         tool(self.restore).run(&["--noflush", "--wait"], script).map(drop)
     }

@@ -17,24 +17,24 @@ const SIOCBRDELBR: libc::Ioctl = 0x89a1;
 ///
 /// # Errors
 /// When sysfs cannot be read.
-pub fn bridges() -> io::Result<BTreeSet<String>> {
+pub(crate) fn bridges() -> io::Result<BTreeSet<String>> {
     let names = fs::read_dir(SYSFS)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     Ok(names.filter(|name| is_bridge(name)).collect())
 }
 
 /// Whether a link of the host is a bridge.
-pub fn is_bridge(name: &str) -> bool {
+pub(crate) fn is_bridge(name: &str) -> bool {
     Path::new(SYSFS).join(name).join("bridge").is_dir()
 }
 
 /// Whether a bridge of the host has ports.
-pub fn has_ports(bridge: &str) -> bool {
+pub(crate) fn has_ports(bridge: &str) -> bool {
     let ports = fs::read_dir(Path::new(SYSFS).join(bridge).join("brif"));
     ports.is_ok_and(|mut ports| ports.next().is_some())
 }
 
 /// The hardware address of a link of the host.
-pub fn mac(name: &str) -> Option<String> {
+pub(crate) fn mac(name: &str) -> Option<String> {
     // A plugin has named it: not any path.
     let path = Path::new(SYSFS).join(name).join("address");
     let text = fs::read_to_string(path).ok().filter(|_| !name.contains('/'))?;
@@ -45,7 +45,7 @@ pub fn mac(name: &str) -> Option<String> {
 ///
 /// # Errors
 /// When there is none, or the kernel refuses.
-pub fn set_up(name: &str) -> io::Result<()> {
+pub(crate) fn set_up(name: &str) -> io::Result<()> {
     change_flags(name, |flags| flags | libc::IFF_UP)
 }
 
@@ -53,7 +53,7 @@ pub fn set_up(name: &str) -> io::Result<()> {
 ///
 /// # Errors
 /// When there is none, or the kernel refuses.
-pub fn delete_bridge(name: &str) -> io::Result<()> {
+pub(crate) fn delete_bridge(name: &str) -> io::Result<()> {
     // SIOCBRDELBR refuses a bridge that is up.
     change_flags(name, |flags| flags & !libc::IFF_UP)?;
     let socket = any_socket()?;

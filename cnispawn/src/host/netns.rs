@@ -21,7 +21,7 @@ const DIR: &str = "/run/netns";
 /// A network namespace could not be made, entered or removed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} network namespace {}", path.display())]
-pub struct NetnsError {
+pub(crate) struct NetnsError {
     action: &'static str,
     path: PathBuf,
     source: io::Error,
@@ -35,19 +35,19 @@ impl NetnsError {
 }
 
 /// The path of the network namespace of a container.
-pub fn path(name: &str) -> PathBuf {
+pub(crate) fn path(name: &str) -> PathBuf {
     Path::new(DIR).join(name)
 }
 
 /// Whether `path` is where ip-netns(8) keeps them.
-pub fn is_in_dir(path: &Path) -> bool {
+pub(crate) fn is_in_dir(path: &Path) -> bool {
     // /var/run is a link to /run, or the other way round.
     let parent = path.parent().and_then(|parent| parent.canonicalize().ok());
     parent.is_some_and(|parent| Path::new(DIR).canonicalize().is_ok_and(|dir| dir == parent))
 }
 
 /// Whether a network namespace is at `path`. An empty file may be left there by a reboot.
-pub fn exists(path: &Path) -> bool {
+pub(crate) fn exists(path: &Path) -> bool {
     statfs(path).is_ok_and(|stat| stat.filesystem_type() == NSFS_MAGIC)
 }
 
@@ -55,7 +55,7 @@ pub fn exists(path: &Path) -> bool {
 ///
 /// # Errors
 /// When the kernel refuses; nothing is left then.
-pub fn create(path: &Path) -> Result<(), NetnsError> {
+pub(crate) fn create(path: &Path) -> Result<(), NetnsError> {
     let made = share_dir().and_then(|()| File::create(path).map(drop)).and_then(|()| {
         // A namespace belongs to a thread: ours stays where it is.
         let target = path.to_owned();
@@ -76,7 +76,7 @@ pub fn create(path: &Path) -> Result<(), NetnsError> {
 ///
 /// # Errors
 /// When the kernel refuses; nothing is left then.
-pub fn keep(pid: i32, path: &Path) -> Result<(), NetnsError> {
+pub(crate) fn keep(pid: i32, path: &Path) -> Result<(), NetnsError> {
     let kept = share_dir().and_then(|()| File::create(path).map(drop)).and_then(|()| {
         let own = format!("/proc/{pid}/ns/net");
         Ok(mount(Some(own.as_str()), path, None::<&str>, MsFlags::MS_BIND, None::<&str>)?)
@@ -106,7 +106,7 @@ fn share_dir() -> io::Result<()> {
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn remove(path: &Path) -> Result<(), NetnsError> {
+pub(crate) fn remove(path: &Path) -> Result<(), NetnsError> {
     while exists(path) {
         umount2(path, MntFlags::MNT_DETACH).map_err(NetnsError::of("unmount", path))?;
     }
@@ -117,7 +117,7 @@ pub fn remove(path: &Path) -> Result<(), NetnsError> {
 ///
 /// # Errors
 /// When it cannot be entered, or `work` fails.
-pub fn within<T: Send>(path: &Path, work: impl FnOnce() -> io::Result<T> + Send) -> Result<T, NetnsError> {
+pub(crate) fn within<T: Send>(path: &Path, work: impl FnOnce() -> io::Result<T> + Send) -> Result<T, NetnsError> {
     let entered = File::open(path).and_then(|netns| {
         in_thread(move || {
             setns(netns, CloneFlags::CLONE_NEWNET)?;
@@ -132,7 +132,7 @@ pub fn within<T: Send>(path: &Path, work: impl FnOnce() -> io::Result<T> + Send)
 ///
 /// # Errors
 /// When it cannot be entered or left; in the latter case the thread is good for nothing any more.
-pub fn has_interface(path: &Path, if_name: &str) -> Result<bool, NetnsError> {
+pub(crate) fn has_interface(path: &Path, if_name: &str) -> Result<bool, NetnsError> {
     let looked = File::open("/proc/thread-self/ns/net").and_then(|own| {
         setns(File::open(path)?, CloneFlags::CLONE_NEWNET)?;
         let found = if_nametoindex(if_name).is_ok();
@@ -146,7 +146,7 @@ pub fn has_interface(path: &Path, if_name: &str) -> Result<bool, NetnsError> {
 ///
 /// # Errors
 /// When /proc cannot be read.
-pub fn processes(path: &Path) -> io::Result<Vec<i32>> {
+pub(crate) fn processes(path: &Path) -> io::Result<Vec<i32>> {
     let Some(netns) = identity(path).filter(|_| exists(path)) else { return Ok(Vec::new()) };
     let mut pids = process::all()?;
     // A zombie has no namespaces any more; its link cannot be followed.
@@ -155,7 +155,7 @@ pub fn processes(path: &Path) -> io::Result<Vec<i32>> {
 }
 
 /// A namespace is told by the device and inode number of its file (namespaces(7)).
-pub fn identity(path: &Path) -> Option<(u64, u64)> {
+pub(crate) fn identity(path: &Path) -> Option<(u64, u64)> {
     fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 

@@ -17,7 +17,7 @@ const EXECUTED: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// When /proc cannot be read.
-pub fn plugins(container_id: &str, netns: &Path, if_name: Option<&str>) -> io::Result<Vec<i32>> {
+pub(crate) fn of_attachment(container_id: &str, netns: &Path, if_name: Option<&str>) -> io::Result<Vec<i32>> {
     let own = std::process::id().cast_signed();
     let mut wanted = vec![
         [b"CNI_CONTAINERID=", container_id.as_bytes()].concat(),

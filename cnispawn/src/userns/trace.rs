@@ -1,8 +1,8 @@
-//! Hold a container before its first instruction.
+//! Stop a container before its first instruction, by ptrace(2).
 //!
-//! A container in a user namespace makes its network namespace itself, and then goes on to its payload at once: nothing
-//! of systemd-nspawn's waits for a network that is to come from outside. ptrace(2) does: the kernel stops a traced
-//! process right after it has called execve(2), and the first execve(2) in a new network namespace is the payload's.
+//! A container in a user namespace makes its network namespace itself, and executes its payload right after: nothing in
+//! systemd-nspawn waits for a network that comes from outside. But the kernel stops a traced process right after its
+//! execve(2), and the first execve(2) in the new network namespace is the payload's.
 
 use std::io;
 use std::path::PathBuf;
@@ -16,17 +16,14 @@ use nix::unistd::Pid;
 
 use crate::host::netns;
 
-/// Follow the process `pid` and all that it starts; call `ready` once that is so. When one of them executes a program
-/// in another network namespace than `pid` was in, call `held` with its id while it does not run. Then let all go.
+/// Trace the process `pid` and all that it starts; call `ready` once that is so. When one of them executes a program in
+/// another network namespace than `pid` was in, call `stopped` with its id while it does not run. Then let all go.
 ///
-/// Returns `None` when all have ended before.
-///
-/// # Errors
-/// When the kernel does not let us trace it, and what `ready` returns.
-pub fn at_payload<T: Send>(
+/// Returns `None` when all have ended before. Fails if the kernel forbids tracing, or `ready` fails.
+pub(crate) fn at_payload<T: Send>(
     pid: i32,
     ready: impl FnOnce() -> io::Result<()> + Send,
-    held: impl FnOnce(i32) -> T + Send,
+    stopped: impl FnOnce(i32) -> T + Send,
 ) -> io::Result<Option<T>> {
     // The kernel lets go of all tracees, stopped or not, when the thread that traces them ends (ptrace(2)).
     thread::scope(|scope| {
@@ -36,7 +33,7 @@ pub fn at_payload<T: Send>(
             ptrace::seize(Pid::from_raw(pid), follow | Options::PTRACE_O_TRACEEXEC)?;
             ready()?;
             let payload = wait_for_exec(outside)?;
-            Ok(payload.map(|payload| held(payload.as_raw())))
+            Ok(payload.map(|payload| stopped(payload.as_raw())))
         });
         tracer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
@@ -51,9 +48,9 @@ fn wait_for_exec(outside: (u64, u64)) -> io::Result<Option<Pid>> {
             {
                 return Ok(Some(tracee));
             }
-            Ok(WaitStatus::PtraceEvent(tracee, ..)) => go_on(tracee, None)?,
-            // About to be delivered; it is for the tracee, not for us.
-            Ok(WaitStatus::Stopped(tracee, signal)) => go_on(tracee, Some(signal))?,
+            Ok(WaitStatus::PtraceEvent(tracee, ..)) => resume(tracee, None)?,
+            // A signal for the tracee, about to be delivered.
+            Ok(WaitStatus::Stopped(tracee, signal)) => resume(tracee, Some(signal))?,
             Ok(_) | Err(Errno::EINTR) => {}
             Err(Errno::ECHILD) => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -61,9 +58,9 @@ fn wait_for_exec(outside: (u64, u64)) -> io::Result<Option<Pid>> {
     }
 }
 
-fn go_on(tracee: Pid, signal: Option<Signal>) -> io::Result<()> {
+fn resume(tracee: Pid, signal: Option<Signal>) -> io::Result<()> {
     match ptrace::cont(tracee, signal) {
-        // Killed in the meantime.
+        // Killed meanwhile.
         Err(Errno::ESRCH) => Ok(()),
         result => Ok(result?),
     }

@@ -1,13 +1,13 @@
-//! How the host is told: at the same time, and again when it does not listen.
+//! Take steps that may fail for a moment: concurrently, and again.
 
 use std::io;
 use std::panic::resume_unwind;
 use std::thread;
 use std::time::Duration;
 
-/// Take a step, again when it fails: all of them look first, and the kernel may refuse to delete a chain while somebody
-/// else changes rules, as it does to the bridge plugin ([`crate::container::detach`]).
-pub(super) fn persist(step: impl Fn() -> io::Result<()>) -> io::Result<()> {
+/// Take a step until it succeeds, at most five times. A step reads the rules before it changes them, and the kernel may
+/// refuse to delete a chain while another process changes rules.
+pub(super) fn retry(step: impl Fn() -> io::Result<()>) -> io::Result<()> {
     for pause in [50, 100, 200, 400].map(Duration::from_millis) {
         match step() {
             Ok(()) => return Ok(()),
@@ -18,9 +18,8 @@ pub(super) fn persist(step: impl Fn() -> io::Result<()>) -> io::Result<()> {
     step()
 }
 
-/// Do something with each of some things, in threads of their own; all is done when this returns, and the first failure
-/// is returned.
-pub(super) fn together<T: Send, E: Send>(
+/// Do `work` with each of `things`, in a thread of its own. All of it is done on return; the first failure is returned.
+pub(super) fn concurrently<T: Send, E: Send>(
     things: impl IntoIterator<Item = T>,
     work: impl Fn(T) -> Result<(), E> + Sync,
 ) -> Result<(), E> {
