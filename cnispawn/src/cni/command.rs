@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The specification's operations (section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
+pub(crate) enum Command {
     /// Make an interface.
     Add,
     /// Check that it is as it was made.

@@ -1,21 +1,21 @@
-//! The nameservers of results, as resolv.conf(5) has them.
+//! The nameservers in results, in the format of resolv.conf(5).
 
 use serde_json::Value;
 
-/// What the results of a container's networks say of DNS; `None` when they say nothing.
+/// The DNS settings in the results of a container's networks; `None` without any.
 ///
-/// The networks' own order is kept: the resolver asks the first nameserver first.
+/// The networks' order is kept: the resolver asks the first nameserver first.
 pub fn resolv_conf<'v>(results: impl IntoIterator<Item = &'v Value>) -> Option<String> {
     let (mut nameservers, mut search, mut options) = (Vec::new(), Vec::new(), Vec::new());
     for result in results {
         let dns = &result["dns"];
         let strings = |key: &str| dns[key].as_array().into_iter().flatten().filter_map(Value::as_str);
         nameservers.extend(strings("nameservers"));
-        // A domain is a search list of one, and the last of both wins (resolv.conf(5)): one list of both.
+        // `domain` is a search list of one, and the last of `domain` and `search` wins (resolv.conf(5)): make one list.
         search.extend(dns["domain"].as_str().into_iter().chain(strings("search")));
         options.extend(strings("options"));
     }
-    // What a plugin has made up must not become another line.
+    // Whitespace in a plugin's text must not start another line.
     let words = |words: &[&str]| words.iter().flat_map(|word| word.split_whitespace()).collect::<Vec<_>>().join(" ");
     let servers = nameservers.iter().map(|server| words(&[server])).filter(|server| !server.is_empty());
     let mut lines: Vec<_> = servers.map(|server| format!("nameserver {server}\n")).collect();

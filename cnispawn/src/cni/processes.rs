@@ -1,4 +1,5 @@
-//! Plugins that go on after the cnispawn that executed them was killed, and their children, known by their environment.
+//! The processes of plugins, and their children, identified by their environment: they may outlive the cnispawn that has
+//! started them.
 
 use std::fs;
 use std::io;
@@ -13,10 +14,7 @@ use foundation::process;
 const EXECUTED: Duration = Duration::from_secs(2);
 
 /// The processes of plugins, and their children, that work on a container: all have the specification's environment.
-/// With `if_name`, only those that work on this interface of it.
-///
-/// # Errors
-/// When /proc cannot be read.
+/// With `if_name`, only those that work on that interface.
 pub(crate) fn of_attachment(container_id: &str, netns: &Path, if_name: Option<&str>) -> io::Result<Vec<i32>> {
     let own = std::process::id().cast_signed();
     let mut wanted = vec![
@@ -33,17 +31,17 @@ pub(crate) fn of_attachment(container_id: &str, netns: &Path, if_name: Option<&s
     Ok(pids)
 }
 
-/// Unreadable when the process has just ended, empty when it is a zombie or the kernel's own. One in the middle of
-/// execve(2) shows none, either: by then the files that it closes are closed, its cnispawn's lock among them, so that
-/// whoever waited for that looks just now.
+/// A process's environment; empty if it has ended, is a zombie or a kernel thread.
+///
+/// It is empty in the middle of execve(2), too. By then the close-on-exec files are closed, the lock of the cnispawn that
+/// started the plugin among them, so that a process that waited for the lock looks at this very moment: wait.
 fn environment(pid: i32) -> Vec<u8> {
     let deadline = Instant::now() + EXECUTED;
     let read = || fs::read(format!("/proc/{pid}/environ"));
     let mut text = read();
-    // Where it cannot be read, /proc tells nothing of the process's memory either.
     while text.as_ref().is_ok_and(Vec::is_empty) && Instant::now() < deadline {
         let is_in_execve = process::is_in_execve(pid);
-        // It may have come through between the two looks.
+        // The execve(2) may have ended between the two reads.
         text = read();
         if !is_in_execve {
             break;
@@ -62,7 +60,7 @@ mod tests {
     #[test]
     fn a_plugin_is_found_from_the_moment_of_its_execve() -> io::Result<()> {
         for _ in 0..300 {
-            // The parent of a vfork(2) goes on in the middle of the child's execve.
+            // The parent of a vfork(2) continues in the middle of the child's execve(2).
             let mut child = Command::new("sleep").arg("60").env("CNI_CONTAINERID", "x").stdin(Stdio::null()).spawn()?;
             let environment = environment(child.id().cast_signed());
             child.kill()?;

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use foundation::table;
 
-use crate::cni::chain::{ChainError, PluginStatus, Readiness};
+use crate::cni::chain::ChainError;
+use crate::cni::status::{PluginStatus, Readiness};
 use crate::cni::{Chain, Plugins};
 use crate::container::networks::{self, NetworksError};
 use crate::dirs::Dirs;
