@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line's definitions; help, man pages and completions are made of them.
 
 mod attachment;
 mod bandwidth;
@@ -36,7 +36,6 @@ pub struct Cli {
     pub(crate) verb: Verb,
 }
 
-/// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Make a network for a container and become systemd-nspawn; undo the network when it ends
@@ -49,36 +48,36 @@ pub(crate) enum Verb {
     Del(AttachArgs),
     /// Undo the network of a container that has ended, unless it is rebooting; for `ExecStopPost=`
     ///
-    /// systemd tells by EXIT_STATUS (systemd.exec(5)) how the container has ended: 133 is a reboot, and the next `run`
-    /// then takes over its network as it is.
+    /// systemd passes the exit status of the container in EXIT_STATUS (systemd.exec(5)): 133 is a reboot, and the next
+    /// `run` then takes over the network as it is.
     Release {
         /// The container
         name: MachineName,
-        /// The status with which it ended
+        /// The exit status of the container
         #[arg(long, value_name = "STATUS", env = "EXIT_STATUS", default_value = "")]
         exit_status: String,
     },
     /// List containers
     Ls {
-        /// Print a JSON object a line
+        /// Print one JSON object per line
         #[arg(long)]
         json: bool,
     },
     /// Undo what ended containers have left behind, and free what a network's plugins still hold
     ///
-    /// With NET, attachments to it whose network namespace is gone are deleted too, whoever has added them, and its
-    /// plugins are told which attachments are valid.
+    /// With NET, also delete attachments to it whose network namespace is gone, whichever program has added them, and
+    /// tell its plugins which attachments are valid.
     Gc {
         /// The network
         #[arg(value_name = "NET")]
         network: Option<String>,
     },
-    /// Tell whether a network can take containers: its plugins, and the versions of the specification that they speak
+    /// Show whether a network can take containers: its plugins, and the versions of the specification that they speak
     Status {
         /// The network
         #[arg(value_name = "NET")]
         network: String,
-        /// Print a JSON object a line
+        /// Print one JSON object per line
         #[arg(long)]
         json: bool,
     },
@@ -87,25 +86,25 @@ pub(crate) enum Verb {
     Watch(WatchArgs),
 }
 
-/// What `cnispawn run` is asked.
+/// The arguments of `cnispawn run`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     /// The container's name: DNS labels joined by dots
     pub(crate) name: MachineName,
-    /// A network, with the container's interface, addresses and hardware address in it if they are to be fixed; may be
-    /// repeated (eth0, eth1, ...). Unless given: the configuration directory's first, or `cnispawn0`, which is built in
+    /// A network, and optionally the container's interface, addresses and hardware address in it; may be repeated
+    /// (eth0, eth1, ...). By default the configuration directory's first, or `cnispawn0`, which is built in
     #[arg(long = "network", value_name = "NET[:ifname=NAME,ip=ADDRESS,mac=ADDRESS]")]
     pub(crate) networks: Vec<NetworkOption>,
-    /// Lead a port of the host into the container; may be repeated
+    /// Publish a port of the container on the host; may be repeated
     #[arg(short, long, value_name = "[ADDRESS:]HOST-PORT:PORT[/PROTOCOL,...]")]
     pub(crate) publish: Vec<Publish>,
-    /// Limit what goes into and comes out of the container, in bits per second
+    /// Limit the traffic into and out of the container, in bits per second
     #[arg(long, value_name = "ingress=RATE,egress=RATE")]
     pub(crate) bandwidth: Option<Bandwidth>,
     /// Start no watcher: a supervisor runs `cnispawn release NAME` when the container has ended
     #[arg(long)]
     pub(crate) supervised: bool,
-    /// Print what would be run, as lines for a shell
+    /// Print the commands that would be executed, as lines for a shell
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Program to execute in place of systemd-nspawn, with its arguments
@@ -118,7 +117,7 @@ pub(crate) struct RunArgs {
     pub(crate) nspawn: Vec<OsString>,
 }
 
-/// What `cnispawn add`, `check` and `del` are asked.
+/// The arguments of `cnispawn add`, `check` and `del`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct AttachArgs {
     /// The network
@@ -130,7 +129,7 @@ pub(crate) struct AttachArgs {
     pub(crate) attachment: AttachmentArgs,
 }
 
-/// What a container's watcher is told.
+/// The arguments of a container's watcher.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WatchArgs {
     /// The container

@@ -1,4 +1,4 @@
-//! Where things are kept.
+//! The directories and files of cnispawn.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use foundation::name::MachineName;
 
 use crate::cni::Cache;
 
-/// Directories of our own and libcni's; moved together, two sets of containers don't know of each other.
+/// Our directories and libcni's. With other ones for all three, another set of containers runs beside this one.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Dirs {
     /// Cache of results, shared with libcni
@@ -26,7 +26,7 @@ impl Dirs {
         self.state_dir.join("containers")
     }
 
-    /// The lock of a container, held while it is being set up, while it is watched, and while it is being undone.
+    /// The lock of a container, held while it is set up, watched and undone.
     pub(crate) fn container_lock(&self, name: &MachineName) -> PathBuf {
         self.run_containers().join(format!("{name}.lock"))
     }
@@ -41,12 +41,12 @@ impl Dirs {
         self.run_dir.join("networks").join(format!("{network}.lock"))
     }
 
-    /// The lock for removing iptables chains, of whatever network.
+    /// The lock of the iptables chains, of all networks.
     pub(crate) fn chains_lock(&self) -> PathBuf {
         self.run_dir.join("iptables.lock")
     }
 
-    /// The lock for what the host's other programs are told of bridges.
+    /// The lock for telling the host's other programs of bridges.
     pub(crate) fn host_lock(&self) -> PathBuf {
         self.run_dir.join("host.lock")
     }
@@ -56,22 +56,22 @@ impl Dirs {
         self.cache_at(&self.cache_dir)
     }
 
-    /// The cache of results that was used when `cache_dir` was elsewhere.
+    /// The cache of results in another directory, which a record names.
     pub(crate) fn cache_at(&self, cache_dir: &Path) -> Cache {
         Cache::new(cache_dir, self.run_dir.join("partial"))
     }
 
-    /// The configuration of the network that is built in.
+    /// The configuration of the built-in network.
     pub(crate) fn builtin_conf(&self) -> PathBuf {
         self.state_dir.join("cnispawn0.conflist")
     }
 
-    /// A container's /etc/resolv.conf, where its networks name nameservers.
+    /// A container's /etc/resolv.conf, if its networks name nameservers.
     pub(crate) fn resolv_conf(&self, name: &MachineName) -> PathBuf {
         self.run_containers().join(format!("{name}.resolv.conf"))
     }
 
-    /// What a container's watcher has to say; gone when there was nothing.
+    /// The log of a container's watcher, removed with the container.
     pub(crate) fn watcher_log(&self, name: &MachineName) -> PathBuf {
         self.run_containers().join(format!("{name}.log"))
     }

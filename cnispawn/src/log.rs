@@ -1,8 +1,8 @@
-//! Lines for people who look for a fault: to standard error, chosen by `CNISPAWN_LOG` as tracing's filters are written.
+//! Log to standard error, filtered by `CNISPAWN_LOG` in the syntax of tracing's `EnvFilter`.
 
 use tracing_subscriber::EnvFilter;
 
-/// The variable that says what is logged; warnings when it is unset.
+/// The variable with the filter; warnings are logged when it is unset.
 const VARIABLE: &str = "CNISPAWN_LOG";
 
 /// Log to standard error from now on.

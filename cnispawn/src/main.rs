@@ -1,4 +1,4 @@
-//! Report: parse the command line, run it, print the error if there is one, and pick the exit status.
+//! Parse the command line, run it, print the error if there is one, and pick the exit status.
 
 mod log;
 

@@ -1,12 +1,12 @@
-//! `--bandwidth ingress=RATE,egress=RATE`: limits on what goes into and comes out of the container.
+//! `--bandwidth ingress=RATE,egress=RATE`: limits on the traffic into and out of the container.
 
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-/// The least that a token bucket must hold, in bits, to let a full-sized packet through: tc-tbf(8).
+/// The smallest token bucket, in bits, that lets a full-sized packet through: tc-tbf(8).
 const LEAST_BURST: u64 = 128_000;
-/// The most that the plugin takes: its burst is bytes in 32 bits.
+/// The largest that the plugin accepts: its burst is bytes in 32 bits.
 const MOST_BURST: u64 = 8 * (u32::MAX as u64);
 
 /// Limits in bits per second.
@@ -14,14 +14,14 @@ const MOST_BURST: u64 = 8 * (u32::MAX as u64);
 pub struct Bandwidth {
     /// Into the container.
     pub ingress: Option<u64>,
-    /// Out of it.
+    /// Out of the container.
     pub egress: Option<u64>,
 }
 
-/// Not such an option.
+/// The text is not a bandwidth.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{text:?} is no bandwidth; write ingress=RATE,egress=RATE, in bits per second, with K, M or G after the number"
+    "{text:?} is not a bandwidth; write ingress=RATE,egress=RATE, in bits per second, with K, M or G after the number"
 )]
 pub struct BandwidthError {
     text: String,
@@ -62,8 +62,8 @@ fn rate(text: &str) -> Option<u64> {
 }
 
 impl Bandwidth {
-    /// The capability `bandwidth` (CONVENTIONS.md of the CNI specification). The plugin wants a burst with each rate:
-    /// an eighth of a second.
+    /// The capability `bandwidth` (CONVENTIONS.md of the CNI specification). The plugin needs a burst with each rate:
+    /// that of an eighth of a second.
     pub fn capability(&self) -> Map<String, Value> {
         let mut capability = Map::new();
         for (name, rate) in [("ingress", self.ingress), ("egress", self.egress)] {

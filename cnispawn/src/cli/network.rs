@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::cni::attachment::{AttachmentError, check_if_name};
 
-/// A network to attach a container to.
+/// A network, and how to attach a container to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkOption {
     /// Its name.
@@ -18,22 +18,22 @@ pub struct NetworkOption {
     pub mac: Option<String>,
 }
 
-/// Not such an option.
+/// The text is not a network option.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkOptionError {
-    /// An unknown key, or none.
-    #[error("{setting:?} is no setting of a network; write NET:ifname=NAME,ip=ADDRESS,mac=ADDRESS")]
+    /// An unknown key, or a text without one.
+    #[error("{setting:?} is not a setting of a network; write NET:ifname=NAME,ip=ADDRESS,mac=ADDRESS")]
     Setting {
         /// What was given.
         setting: String,
     },
-    /// No address.
+    /// Not an address.
     #[error("{ip:?} is not an IP address; write it without a prefix length")]
     Ip {
         /// What was given.
         ip: String,
     },
-    /// No hardware address.
+    /// Not a hardware address.
     #[error("{mac:?} is not a hardware address; write six bytes, as in 02:00:00:00:00:01")]
     Mac {
         /// What was given.
@@ -89,10 +89,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_setting_is_named() {
+    fn what_is_not_a_setting_is_named() {
         for (text, why) in [
-            ("a:x=1", "\"x=1\" is no setting"),
-            ("a:ip", "\"ip\" is no setting"),
+            ("a:x=1", "\"x=1\" is not a setting"),
+            ("a:ip", "\"ip\" is not a setting"),
             ("a:ip=10.0.0.9/24", "\"10.0.0.9/24\" is not an IP address"),
             ("a:mac=02:00:00:00:00", "\"02:00:00:00:00\" is not a hardware address"),
             // u8::from_str_radix takes a sign.

@@ -1,4 +1,4 @@
-//! `--publish [ADDRESS:]PORT:PORT[/PROTOCOL,...]`: a port of the host that leads into the container.
+//! `--publish [ADDRESS:]PORT:PORT[/PROTOCOL,...]`: a port of the container, published on the host.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -8,20 +8,20 @@ use serde_json::{Value, json};
 /// A published port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publish {
-    /// The host's address; every one unless given.
+    /// The host's address; all of them by default.
     pub address: Option<IpAddr>,
     /// The host's port.
     pub host: u16,
-    /// The container's.
+    /// The container's port.
     pub container: u16,
     /// `tcp`, `udp` or `sctp`.
     pub protocols: Vec<String>,
 }
 
-/// Not such an option.
+/// The text is not a port to publish.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{text:?} publishes no port; write HOST-PORT:PORT, ADDRESS:HOST-PORT:PORT or [IPV6-ADDRESS]:HOST-PORT:PORT, and /tcp, /udp or /sctp after it"
+    "{text:?} is not a port to publish; write HOST-PORT:PORT, ADDRESS:HOST-PORT:PORT or [IPV6-ADDRESS]:HOST-PORT:PORT, and /tcp, /udp or /sctp after it"
 )]
 pub struct PublishError {
     text: String,

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::nesting;
 
-/// The parameters of ADD, CHECK and DEL beside the network configuration (libcni's `RuntimeConf`). GC and STATUS concern
-/// no container, and have the default: nothing.
+/// The parameters of ADD, CHECK and DEL beside the network configuration (libcni's `RuntimeConf`). GC and STATUS
+/// concern no container, and have the default: nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Attachment {
@@ -69,7 +69,8 @@ pub fn join_args(args: &[(String, String)]) -> String {
     args.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(";")
 }
 
-/// Parse CAP_ARGS, a JSON object whose keys are capabilities. It may not be nested so deep that a record could not hold it.
+/// Parse CAP_ARGS, a JSON object whose keys are capabilities. It may not be nested so deep that a record could not hold
+/// it.
 pub fn parse_capability_args(args: &str) -> Result<Map<String, Value>, AttachmentError> {
     if args.is_empty() {
         return Ok(Map::new());

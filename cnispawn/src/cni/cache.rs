@@ -20,8 +20,8 @@ const KIND: &str = "cniCacheV1";
 pub(crate) struct Cache {
     /// Shared with libcni: results of whole chains.
     results: PathBuf,
-    /// Ours: results of chains that are being executed. DEL needs them after a kill. A power cut takes them together with
-    /// the interfaces that such a chain has made, so they may be in /run, without fsync.
+    /// Ours: results of chains that are being executed. DEL needs them after a kill. A power cut takes them together
+    /// with the interfaces that such a chain has made, so they may be in /run, without fsync.
     partial: PathBuf,
 }
 
@@ -103,8 +103,8 @@ impl Cache {
         files::remove_written(&self.results.join(file_name(network, attachment)))
     }
 
-    /// The attachments to a network of which there are results, from cnispawn or any other runtime. Files that cannot be
-    /// read, or that name files outside of the cache, are passed over.
+    /// The attachments to a network of which there are results, from cnispawn or any other runtime. Files that cannot
+    /// be read, or that name files outside of the cache, are passed over.
     pub(crate) fn attachments(&self, network: &str) -> Result<Vec<Attachment>, FileError> {
         let files = files::in_dir(&self.results)?;
         let infos = files.iter().filter_map(|path| Some((path, parse(&fs::read(path).ok()?)?)));

@@ -72,9 +72,9 @@ impl Chain<'_> {
         self.check_against(attachment, |result| result)
     }
 
-    /// [`Chain::check`] with the hardware addresses that links on the host have now, as `mac` tells by their names. udev
-    /// gives a veth a persistent address once it sees it (systemd.link(5), MACAddressPolicy=); a bridge plugin that had
-    /// recorded the earlier one (1.1.1) would never pass its CHECK again.
+    /// [`Chain::check`] with the hardware addresses that links on the host have now, as `mac` tells by their names.
+    /// udev gives a veth a persistent address once it sees it (systemd.link(5), MACAddressPolicy=); a bridge plugin
+    /// that had recorded the earlier one (1.1.1) would never pass its CHECK again.
     pub(crate) fn check_with_macs(
         &self,
         attachment: &Attachment,
@@ -112,8 +112,8 @@ impl Chain<'_> {
         self.cache.remove(&self.list.name, attachment).map_err(self.uncached())
     }
 
-    /// Have the plugins free what belongs to attachments that are not among the `valid` ones, past errors. Does nothing if
-    /// the network's version has no GC, or its configuration disables it.
+    /// Have the plugins free what belongs to attachments that are not among the `valid` ones, past errors. Does nothing
+    /// if the network's version has no GC, or its configuration disables it.
     pub(crate) fn gc(&self, valid: &[Attachment]) -> Result<(), ChainError> {
         if self.list.disable_gc || !self.speaks(version::GC) {
             return Ok(());

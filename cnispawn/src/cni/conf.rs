@@ -55,9 +55,9 @@ impl NetworkList {
         Self::parse_with(text, |_| Ok(Vec::new()))
     }
 
-    /// Read a `.conflist` file. Its plugins are followed by those of the `*.conf` files in a folder beside it that is named
-    /// after the network, in the order of the files' names, unless it says `loadOnlyInlinedPlugins` (SPEC.md 1.1.0,
-    /// section 1).
+    /// Read a `.conflist` file. Its plugins are followed by those of the `*.conf` files in a folder beside it that is
+    /// named after the network, in the order of the files' names, unless it says `loadOnlyInlinedPlugins` (SPEC.md
+    /// 1.1.0, section 1).
     pub(crate) fn read(path: &Path) -> Result<Self, ConfError> {
         let text = fs::read_to_string(path).map_err(FileError::of("read", path))?;
         Self::parse_with(&text, |name| plugins_in(&path.with_file_name(name)))

@@ -48,8 +48,8 @@ impl fmt::Display for Faults {
 /// The network `name` of the directory `dir`; without a name the first, in the order of the files' names, as container
 /// runtimes choose theirs.
 ///
-/// With a name, lists are searched before single plugins, as in libcni. A malformed file is warned of, and does not hide
-/// the others.
+/// With a name, lists are searched before single plugins, as in libcni. A malformed file is warned of, and does not
+/// hide the others.
 pub(crate) fn find(dir: &Path, name: Option<&str>) -> Result<NetworkList, DiscoveryError> {
     if !dir.exists() {
         return Err(DiscoveryError::NoDir { dir: dir.to_owned() });

@@ -29,8 +29,8 @@ const STDERR_LIMIT: usize = 16 << 10;
 /// How long a killed process may take to be gone.
 const KILLED: Duration = Duration::from_secs(20);
 
-/// A running plugin. Its input is a file in memory, so that it need not read all of it; its output is read while it runs,
-/// and cut to a limit.
+/// A running plugin. Its input is a file in memory, so that it need not read all of it; its output is read while it
+/// runs, and cut to a limit.
 pub(super) struct Execution {
     child: Child,
     stdout: Output,

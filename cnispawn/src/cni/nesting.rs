@@ -1,7 +1,7 @@
 //! How deep JSON that others have written may be nested.
 //!
-//! serde_json reads 127 levels. The text becomes part of a record, a cache file and a plugin's configuration, a few levels
-//! down, and must be readable there: without a readable record, a container could not be undone.
+//! serde_json reads 127 levels. The text becomes part of a record, a cache file and a plugin's configuration, a few
+//! levels down, and must be readable there: without a readable record, a container could not be undone.
 
 use serde_json::Value;
 

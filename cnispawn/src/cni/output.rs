@@ -48,8 +48,8 @@ impl Output {
         Ok(0)
     }
 
-    /// Read what the plugin has left in the pipe: at most a mebibyte (pipe(7), pipe-max-size). More comes from a child that
-    /// the plugin has left behind.
+    /// Read what the plugin has left in the pipe: at most a mebibyte (pipe(7), pipe-max-size). More comes from a child
+    /// that the plugin has left behind.
     pub(super) fn read_rest(&mut self) -> io::Result<()> {
         let mut read = 0;
         while read < 1 << 20 {

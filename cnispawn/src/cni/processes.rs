@@ -1,5 +1,5 @@
-//! The processes of plugins, and their children, identified by their environment: they may outlive the cnispawn that has
-//! started them.
+//! The processes of plugins, and their children, identified by their environment: they may outlive the cnispawn that
+//! has started them.
 
 use std::fs;
 use std::io;
@@ -33,8 +33,8 @@ pub(crate) fn of_attachment(container_id: &str, netns: &Path, if_name: Option<&s
 
 /// A process's environment; empty if it has ended, is a zombie or a kernel thread.
 ///
-/// It is empty in the middle of execve(2), too. By then the close-on-exec files are closed, the lock of the cnispawn that
-/// started the plugin among them, so that a process that waited for the lock looks at this very moment: wait.
+/// It is empty in the middle of execve(2), too. By then the close-on-exec files are closed, the lock of the cnispawn
+/// that started the plugin among them, so that a process that waited for the lock looks at this very moment: wait.
 fn environment(pid: i32) -> Vec<u8> {
     let deadline = Instant::now() + EXECUTED;
     let read = || fs::read(format!("/proc/{pid}/environ"));
@@ -59,10 +59,14 @@ mod tests {
 
     #[test]
     fn a_plugin_is_found_from_the_moment_of_its_execve() -> io::Result<()> {
+        let own = fs::read("/proc/self/environ")?;
         for _ in 0..300 {
-            // The parent of a vfork(2) continues in the middle of the child's execve(2).
+            // The parent of a vfork(2) continues in the middle of the child's execve(2), or a moment earlier, while the
+            // child still shows the parent's memory.
             let mut child = Command::new("sleep").arg("60").env("CNI_CONTAINERID", "x").stdin(Stdio::null()).spawn()?;
-            let environment = environment(child.id().cast_signed());
+            let pid = child.id().cast_signed();
+            while fs::read(format!("/proc/{pid}/environ"))? == own {}
+            let environment = environment(pid);
             child.kill()?;
             child.wait()?;
             assert!(environment.split(|&byte| byte == 0).any(|entry| entry == b"CNI_CONTAINERID=x"));

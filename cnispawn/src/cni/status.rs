@@ -36,8 +36,8 @@ pub(crate) struct PluginStatus {
 }
 
 impl Chain<'_> {
-    /// Ask every plugin which versions it speaks, and whether it can serve ADD. Fails if one is missing, or does not say
-    /// its versions.
+    /// Ask every plugin which versions it speaks, and whether it can serve ADD. Fails if one is missing, or does not
+    /// say its versions.
     pub(crate) fn status(&self) -> Result<Vec<PluginStatus>, ChainError> {
         self.list.plugins.iter().map(|plugin| self.plugin_status(plugin).map_err(self.failed())).collect()
     }
@@ -51,7 +51,7 @@ impl Chain<'_> {
         let spoken = versions.contains(&wanted.unwrap_or_else(|| version::OLDEST.to_string()));
         let (status, reason) = if !spoken {
             let wanted = &self.list.cni_version;
-            (Readiness::NotReady, Some(format!("the network's cniVersion {wanted:?} is none that it speaks")))
+            (Readiness::NotReady, Some(format!("it does not speak the network's cniVersion {wanted:?}")))
         } else if !self.speaks(version::GC) {
             (Readiness::NotAsked, None)
         } else {

@@ -1,5 +1,5 @@
-//! The attachment that `add`, `check` and `del` are asked about: as cnitool identifies it, so that either tool can delete
-//! what the other has added.
+//! The attachment that `add`, `check` and `del` are asked about: as cnitool identifies it, so that either tool can
+//! delete what the other has added.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -41,8 +41,8 @@ pub(crate) fn described(
     Ok((networks::find(conf_dir, Some(&args.network), dirs)?, attachment))
 }
 
-/// An absolute path without `.`, `..` and needless slashes, as Go's filepath.Clean makes it: the container id is made of
-/// its text.
+/// An absolute path without `.`, `..` and needless slashes, as Go's filepath.Clean makes it: the container id is made
+/// of its text.
 fn clean(path: &Path) -> PathBuf {
     let mut cleaned = PathBuf::from("/");
     for part in path.components() {

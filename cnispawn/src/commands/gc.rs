@@ -53,8 +53,8 @@ enum CollectError {
     File(#[from] FileError),
 }
 
-/// Undo all ended containers, waiting for watchers that are at it, and tell the host again of the networks of those that
-/// run: a firewall that was restarted has forgotten. Goes on past errors, and lists them all.
+/// Undo all ended containers, waiting for watchers that are at it, and tell the host again of the networks of those
+/// that run: a firewall that was restarted has forgotten. Goes on past errors, and lists them all.
 pub(crate) fn run(dirs: &Dirs) -> Result<(), GcError> {
     let mut left = Vec::new();
     for record in Record::all(dirs)? {
@@ -69,8 +69,8 @@ pub(crate) fn run(dirs: &Dirs) -> Result<(), GcError> {
     all(left)
 }
 
-/// [`run`], and then what it knows nothing of: attachments to a network whose network namespaces are gone get a DEL, and
-/// then its plugins a GC with those that are valid (CNI specification, section 4, GC).
+/// [`run`], and then what it knows nothing of: attachments to a network whose network namespaces are gone get a DEL,
+/// and then its plugins a GC with those that are valid (CNI specification, section 4, GC).
 pub(crate) fn network(name: &str, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -> Result<(), GcError> {
     let list = networks::find(conf_dir, Some(name), dirs)?;
     let cache = dirs.cache();

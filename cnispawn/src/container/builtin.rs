@@ -1,5 +1,5 @@
-//! The built-in network, for hosts without a configuration: a bridge with addresses of its own, masquerading and published
-//! ports.
+//! The built-in network, for hosts without a configuration: a bridge with addresses of its own, masquerading and
+//! published ports.
 
 use std::fs;
 use std::io;

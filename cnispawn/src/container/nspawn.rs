@@ -1,81 +1,67 @@
 //! The command line of systemd-nspawn: what we add to the user's arguments, and what these say of the network.
 
-use std::borrow::Cow;
+mod options;
+
 use std::ffi::OsString;
 use std::path::Path;
 
 use foundation::name::MachineName;
 use serde::{Deserialize, Serialize};
 
-/// Options with a value that may be the next argument (systemd-nspawn(1)); needed to tell values from the command.
-const WITH_VALUE: &str = "ambient-capability bind bind-ro bind-user capability chdir console cpu-affinity directory \
-    drop-capability hostname image image-policy inaccessible kill-signal link-journal load-credential machine \
-    network-bridge network-interface network-ipvlan network-macvlan network-namespace-path network-veth-extra \
-    network-zone no-new-privileges notify-ready oci-bundle oom-score-adjust overlay overlay-ro personality pivot-root \
-    port private-users-ownership property register resolv-conf rlimit root-hash root-hash-sig selinux-apifs-context \
-    selinux-context set-credential setenv settings slice suppress-sync system-call-filter template timezone tmpfs user \
-    uuid verity-data";
+use self::options::{UserOption, options};
 
-/// Short options with a value.
-const SHORT_WITH_VALUE: &str = "DuMSLEZip";
-
-/// An argument that does not go with a network of ours.
+/// The user asks systemd-nspawn for another network.
 #[derive(Debug, thiserror::Error)]
 #[error("{option} does not go with a CNI network; leave the network to cnispawn, or run systemd-nspawn alone")]
 pub(crate) struct NspawnError {
     option: String,
 }
 
-/// What comes first, a container or its network.
+/// What is made first, the container or its network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Order {
     /// The network, in a namespace that systemd-nspawn joins.
     #[default]
     NetworkFirst,
-    /// The container: systemd-nspawn cannot join a network namespace from a user namespace that does not own it, so
-    /// it makes its own, and the network comes into that.
+    /// The container: systemd-nspawn cannot join a network namespace from a user namespace that does not own it, so it
+    /// makes its own, and the watcher attaches that.
     ContainerFirst,
 }
 
 /// What the user's arguments say of the network.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Asked {
-    /// What has to come first.
-    pub order: Order,
+    pub(crate) order: Order,
     names_machine: bool,
     registers: bool,
-    /// Whether the container's resolv.conf is the user's affair.
-    pub handles_resolv_conf: bool,
+    /// Whether the user sets `--resolv-conf=`.
+    pub(crate) handles_resolv_conf: bool,
 }
 
-/// Look at the user's arguments.
-///
-/// # Errors
-/// When one of them would make another network.
+/// Read the user's arguments. Fails if one of them would make another network.
 pub(crate) fn asked(user: &[OsString]) -> Result<Asked, NspawnError> {
     let options = options(user);
     options.iter().try_for_each(check)?;
     let has = |names: &[&str]| options.iter().any(|option| names.contains(&option.name.as_str()));
-    let late = options.iter().rfind(|option| ["private-users", "U"].contains(&option.name.as_str()));
+    let userns = options.iter().rfind(|option| ["private-users", "U"].contains(&option.name.as_str()));
     let no = |option: &UserOption| matches!(option.value.as_deref(), Some("no" | "n" | "false" | "f" | "off" | "0"));
     Ok(Asked {
-        order: if late.is_some_and(|option| !no(option)) { Order::ContainerFirst } else { Order::NetworkFirst },
+        order: if userns.is_some_and(|option| !no(option)) { Order::ContainerFirst } else { Order::NetworkFirst },
         names_machine: has(&["machine", "M"]),
         registers: has(&["register", "keep-unit"]),
         handles_resolv_conf: has(&["resolv-conf"]),
     })
 }
 
-/// What the arguments depend on beside the user's own.
+/// What our arguments depend on, beside the user's.
 #[derive(Debug)]
 pub(crate) struct Surroundings<'a> {
-    /// The container's network namespace.
-    pub netns: &'a Path,
-    /// A file in place of its resolv.conf.
-    pub resolv_conf: Option<&'a Path>,
+    pub(crate) netns: &'a Path,
+    /// A file to be mounted as the container's resolv.conf.
+    pub(crate) resolv_conf: Option<&'a Path>,
     /// Whether systemd is the host's PID 1.
-    pub systemd: bool,
+    pub(crate) systemd: bool,
 }
 
 /// The arguments for systemd-nspawn: ours, and then the user's.
@@ -90,7 +76,7 @@ pub(crate) fn args(name: &MachineName, around: &Surroundings<'_>, asked: &Asked,
         args.push(format!("--machine={name}").into());
     }
     if !around.systemd && !asked.registers {
-        // Nobody to register with, nor to ask for a scope: systemd-nspawn would fail.
+        // Without systemd there is no machined to register with, and no scope to be had: systemd-nspawn would fail.
         args.extend(["--register=no", "--keep-unit"].map(OsString::from));
     }
     if let Some(file) = around.resolv_conf {
@@ -109,13 +95,6 @@ fn joined(option: &str, path: &Path) -> OsString {
     arg
 }
 
-/// A parsed option: its name without dashes, and its value.
-#[derive(Debug, PartialEq)]
-struct UserOption {
-    name: String,
-    value: Option<String>,
-}
-
 fn check(option: &UserOption) -> Result<(), NspawnError> {
     let refused = |option: String| Err(NspawnError { option });
     match option.name.as_str() {
@@ -123,36 +102,6 @@ fn check(option: &UserOption) -> Result<(), NspawnError> {
         name if name.starts_with("network-") || name == "port" => refused(format!("--{name}")),
         _ => Ok(()),
     }
-}
-
-/// The options before the container's own command, as getopt_long(3) with "+" takes them.
-fn options(args: &[OsString]) -> Vec<UserOption> {
-    let mut args = args.iter().map(|arg| arg.to_string_lossy());
-    let mut options = Vec::new();
-    while let Some(arg) = args.next().filter(|arg| arg.starts_with('-') && *arg != "-" && *arg != "--") {
-        if let Some(long) = arg.strip_prefix("--") {
-            let (name, value) = match long.split_once('=') {
-                Some((name, value)) => (name, Some(value.to_owned())),
-                None if WITH_VALUE.split(' ').any(|option| option == long) => (long, args.next().map(Cow::into_owned)),
-                None => (long, None),
-            };
-            options.push(UserOption { name: name.to_owned(), value });
-            continue;
-        }
-        let letters = &arg[1..];
-        for (at, letter) in letters.char_indices() {
-            let name = letter.to_string();
-            if !SHORT_WITH_VALUE.contains(letter) {
-                options.push(UserOption { name, value: None });
-                continue;
-            }
-            let rest = &letters[at + letter.len_utf8()..];
-            let value = if rest.is_empty() { args.next().map(Cow::into_owned) } else { Some(rest.to_owned()) };
-            options.push(UserOption { name, value });
-            break;
-        }
-    }
-    options
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ pub(crate) fn is_needed(list: &NetworkList) -> bool {
     list.plugins.iter().any(|plugin| plugin.get("ipMasq") == Some(&Value::Bool(true)))
 }
 
-/// Make a bridge `if_name` with the addresses of `result`, unless the network namespace has such an interface. A failure
-/// does not mean that DEL will fail.
+/// Make a bridge `if_name` with the addresses of `result`, unless the network namespace has such an interface. A
+/// failure does not mean that DEL will fail.
 pub(crate) fn put(netns: &Path, if_name: &str, result: &Value) -> Result<(), NetnsError> {
     netns::within(netns, || {
         if if_nametoindex(if_name).is_ok() {

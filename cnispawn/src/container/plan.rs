@@ -1,4 +1,4 @@
-//! Decide all that `cnispawn run` does, before anything is done.
+//! Plan a container: decide all that `cnispawn run` does, before it does anything.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -7,86 +7,62 @@ use std::path::{Path, PathBuf};
 use foundation::name::MachineName;
 use serde_json::{Value, json};
 
-use crate::cli::NetworkOption;
-use crate::cli::RunArgs;
+use super::builtin;
+use super::networks::{self, NetworksError};
+use super::nspawn::{self, Asked, NspawnError, Surroundings};
+use crate::cli::{NetworkOption, RunArgs};
 use crate::cni::attachment::AttachmentError;
 use crate::cni::chain::ChainError;
 use crate::cni::{Attachment, Chain, Command, NetworkList, Plugins};
-use crate::container::builtin;
-use crate::container::networks::{self, NetworksError};
-use crate::container::nspawn::{self, Asked, NspawnError, Surroundings};
 use crate::dirs::Dirs;
 use crate::host::netns;
 
 /// What `cnispawn run` is going to do.
 pub(crate) struct Plan {
-    /// The container.
-    pub name: MachineName,
-    /// Its network namespace.
-    pub netns: PathBuf,
+    pub(crate) name: MachineName,
+    /// The path of the container's network namespace.
+    pub(crate) netns: PathBuf,
     /// Its networks, in ADD's order.
-    pub networks: Vec<Planned>,
-    /// Where plugins are.
-    pub plugins: Plugins,
-    /// systemd-nspawn, or what takes its place.
-    pub program: PathBuf,
-    /// What the user's arguments for it say of the network.
-    pub asked: Asked,
+    pub(crate) networks: Vec<Planned>,
+    pub(crate) plugins: Plugins,
+    /// systemd-nspawn, or the program that is executed in its place.
+    pub(crate) program: PathBuf,
+    /// What the user's arguments for systemd-nspawn say of the network.
+    pub(crate) asked: Asked,
     user: Vec<OsString>,
 }
 
 /// A network, and how the container is attached to it.
 pub(crate) struct Planned {
-    /// The network.
-    pub list: NetworkList,
-    /// The container's attachment.
-    pub attachment: Attachment,
+    pub(crate) list: NetworkList,
+    pub(crate) attachment: Attachment,
 }
 
-/// Why nothing can be done.
+/// Why a container cannot be started as asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlanError {
-    /// systemd-nspawn is missing.
     #[error("{} not found in PATH; install the package systemd-container", program.display())]
-    NoNspawn {
-        /// The program.
-        program: PathBuf,
-    },
-    /// Two interfaces would have one name.
+    NoNspawn { program: PathBuf },
     #[error("two networks want the interface {if_name}; name another with --network NET:ifname=NAME")]
-    IfNameTwice {
-        /// The name.
-        if_name: String,
-    },
-    /// A network is named twice.
+    IfNameTwice { if_name: String },
     #[error("network {network} is named twice; a container has one interface in a network")]
-    NetworkTwice {
-        /// The network.
-        network: String,
-    },
-    /// No plugin can do what an option asks for.
+    NetworkTwice { network: String },
     #[error(
-        "{option} needs a plugin that takes the capability {capability:?}, which {} has not; declare it in the configuration: \"capabilities\": {{{capability:?}: true}}",
+        "{option} needs the capability {capability:?}, which no plugin of {} declares; add it to the configuration: \"capabilities\": {{{capability:?}: true}}",
         networks.join(", ")
     )]
     NoCapability {
-        /// The option.
         option: &'static str,
-        /// The capability.
         capability: &'static str,
-        /// The networks that were looked at.
+        /// The networks that were asked.
         networks: Vec<String>,
     },
-    /// An argument for systemd-nspawn cannot work.
     #[error(transparent)]
     Nspawn(#[from] NspawnError),
-    /// A parameter for the plugins is wrong.
     #[error(transparent)]
     Attachment(#[from] AttachmentError),
-    /// There is no such network.
     #[error(transparent)]
     Networks(#[from] NetworksError),
-    /// A plugin is missing.
     #[error(transparent)]
     Chain(#[from] ChainError),
 }
@@ -101,9 +77,6 @@ impl PlanError {
 
 impl Plan {
     /// Check everything, and change nothing.
-    ///
-    /// # Errors
-    /// When anything is missing or does not fit together.
     pub(crate) fn make(args: &RunArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -> Result<Self, PlanError> {
         let netns = netns::path(args.name.as_str());
         let asked = nspawn::asked(&args.nspawn)?;
@@ -141,13 +114,13 @@ impl Plan {
 
     /// The arguments for systemd-nspawn.
     pub(crate) fn nspawn_args(&self, resolv_conf: Option<&Path>) -> Vec<OsString> {
-        // As sd_booted(3) tells.
+        // As sd_booted(3) does.
         let systemd = Path::new("/run/systemd/system").is_dir();
         let around = Surroundings { netns: &self.netns, resolv_conf, systemd };
         nspawn::args(&self.name, &around, &self.asked, &self.user)
     }
 
-    /// What would be run, as lines for a shell. Each plugin after the first gets the result of the one before it, too.
+    /// What would be executed, as lines for a shell. Each plugin after the first gets the previous one's result, too.
     pub(crate) fn shown(&self) -> String {
         let mut lines = Vec::new();
         for Planned { list, attachment } in &self.networks {
@@ -189,7 +162,7 @@ impl Plan {
     }
 }
 
-/// The container's attachment to its `at`th network. The environment's arguments are for the first.
+/// The container's attachment to its `at`th network. `--ifname`, `--cni-args` and `--cap-args` are for the first.
 fn attachment(
     args: &RunArgs,
     netns: &Path,
@@ -211,7 +184,7 @@ fn attachment(
     if let Some(if_name) = &option.if_name {
         attachment.if_name.clone_from(if_name);
     }
-    // By the capability where the network takes it; else as host-local and bridge take it, one of each.
+    // As capabilities if the network takes them, else as arguments, of which host-local and bridge take one each.
     let mut by_args = Vec::new();
     match option.ips.as_slice() {
         [] => {}
@@ -230,7 +203,7 @@ fn attachment(
         }
     }
     if !by_args.is_empty() && !attachment.args.iter().any(|(key, _)| key == "IgnoreUnknown") {
-        // Each plugin of the chain gets all of them, and refuses those of the others unless told so.
+        // Each plugin of the chain gets all arguments, and refuses those of the others without this one.
         attachment.args.push(("IgnoreUnknown".to_owned(), "1".to_owned()));
     }
     attachment.args.append(&mut by_args);

@@ -48,8 +48,8 @@ pub(crate) fn wait(dirs: &Dirs, record: &Record) -> Result<(), ClaimError> {
     claim::undo_ended(dirs, &record.name)
 }
 
-/// Whether the planned container can take over the recorded network: it has the same attachments, and their plugins find
-/// nothing amiss.
+/// Whether the planned container can take over the recorded network: it has the same attachments, and their plugins
+/// find nothing amiss.
 pub(crate) fn fits(plan: &Plan, record: &Record, dirs: &Dirs) -> bool {
     let planned = plan.attachments().map(|(list, attachment)| (list.inlined(), attachment));
     let recorded = record.attachments.iter().map(|recorded| (recorded.conf.clone(), &recorded.attachment));

@@ -79,7 +79,8 @@ pub(crate) fn remove_unused(dirs: &Dirs, record: &Record, lists: &[NetworkList])
     dismiss(dirs, &record.name, lists)
 }
 
-/// Have NetworkManager and the firewalls forget these networks' bridges, which are deleted: until then they are guarded.
+/// Have NetworkManager and the firewalls forget these networks' bridges, which are deleted: until then they are
+/// guarded.
 fn dismiss(dirs: &Dirs, name: &MachineName, lists: &[NetworkList]) -> Result<(), SharedError> {
     // Another network may make a bridge of the same name. Its own lock is not held, but this one is.
     let _lock = locks::exclusive(&dirs.host_lock())?;

@@ -1,8 +1,8 @@
 //! The watcher's process: it outlives the cnispawn that starts it, waits for the container's end, however it comes, and
 //! undoes the network.
 //!
-//! It holds a pidfd of the process that is cnispawn and then systemd-nspawn, and shares its lock, so that the container's
-//! name is taken until the watcher is done.
+//! It holds a pidfd of the process that is cnispawn and then systemd-nspawn, and shares its lock, so that the
+//! container's name is taken until the watcher is done.
 
 use std::fs::{self, File};
 use std::io::{self, Read};

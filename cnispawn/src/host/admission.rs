@@ -1,5 +1,5 @@
-//! Tell the host's other programs of a network's bridges, which they would cut off, or open to others: NetworkManager and
-//! firewalls.
+//! Tell the host's other programs of a network's bridges, which they would cut off, or open to others: NetworkManager
+//! and firewalls.
 //!
 //! All of it is by bridge, so that containers of other state directories are not touched.
 
@@ -19,7 +19,7 @@ pub(crate) enum AdmissionError {
     Refused { action: &'static str, bridges: Vec<String>, source: io::Error },
 }
 
-/// What is to be done to bridges, and what does it.
+/// What is done to bridges, for an error, and the function that does it.
 type Step = (&'static str, fn(&[Bridge]) -> io::Result<()>);
 
 const ADMISSION: [Step; 4] = [

@@ -55,7 +55,8 @@ fn deletion(table: &str) -> Option<String> {
     }
     let leads_there = |rule: &&&str| !rule.starts_with(CHAINS) && rule.contains(&format!("-j {CHAINS}"));
     let jumps = rules.iter().filter(leads_there).map(|rule| format!("-D {rule}\n"));
-    // The chain that leads to ports is not flushed: should a port be published meanwhile, the kernel refuses the script.
+    // The chain that leads to ports is not flushed: should a port be published meanwhile, the kernel refuses the
+    // script.
     let flushes = chains.iter().filter(|chain| **chain != PORTS).map(|chain| format!("-F {chain}\n"));
     let deletions = chains.iter().map(|chain| format!("-X {chain}\n"));
     Some(format!("*nat\n{}COMMIT\n", jumps.chain(flushes).chain(deletions).collect::<String>()))

@@ -14,9 +14,6 @@ const SYSFS: &str = "/sys/class/net";
 const SIOCBRDELBR: libc::Ioctl = 0x89a1;
 
 /// The bridges of the host.
-///
-/// # Errors
-/// When sysfs cannot be read.
 pub(crate) fn bridges() -> io::Result<BTreeSet<String>> {
     let names = fs::read_dir(SYSFS)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     Ok(names.filter(|name| is_bridge(name)).collect())
@@ -35,24 +32,18 @@ pub(crate) fn has_ports(bridge: &str) -> bool {
 
 /// The hardware address of a link of the host.
 pub(crate) fn mac(name: &str) -> Option<String> {
-    // A plugin has named it: not any path.
+    // The name comes from a plugin: it must not become another path.
     let path = Path::new(SYSFS).join(name).join("address");
     let text = fs::read_to_string(path).ok().filter(|_| !name.contains('/'))?;
     Some(text.trim().to_owned())
 }
 
 /// Set a link up.
-///
-/// # Errors
-/// When there is none, or the kernel refuses.
 pub(crate) fn set_up(name: &str) -> io::Result<()> {
     change_flags(name, |flags| flags | libc::IFF_UP)
 }
 
 /// Set a bridge down and delete it.
-///
-/// # Errors
-/// When there is none, or the kernel refuses.
 pub(crate) fn delete_bridge(name: &str) -> io::Result<()> {
     // SIOCBRDELBR refuses a bridge that is up.
     change_flags(name, |flags| flags & !libc::IFF_UP)?;
@@ -80,7 +71,7 @@ fn change_flags(name: &str, change: impl FnOnce(i32) -> i32) -> io::Result<()> {
     Ok(())
 }
 
-/// Any socket serves to address links by their name (netdevice(7)).
+/// A socket to address links by their name; its family does not matter (netdevice(7)).
 fn any_socket() -> io::Result<OwnedFd> {
     Ok(socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?)
 }

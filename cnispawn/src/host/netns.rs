@@ -15,7 +15,7 @@ use nix::sys::statfs::{NSFS_MAGIC, statfs};
 
 use crate::host::link;
 
-/// Where ip-netns(8) keeps them, so that `ip netns` shows ours too.
+/// Where ip-netns(8) keeps network namespaces, so that `ip netns` shows ours, too.
 const DIR: &str = "/run/netns";
 
 /// A network namespace could not be made, entered or removed.
@@ -39,25 +39,22 @@ pub(crate) fn path(name: &str) -> PathBuf {
     Path::new(DIR).join(name)
 }
 
-/// Whether `path` is where ip-netns(8) keeps them.
+/// Whether `path` is in the directory of ip-netns(8).
 pub(crate) fn is_in_dir(path: &Path) -> bool {
-    // /var/run is a link to /run, or the other way round.
+    // /var/run may be a link to /run, or the other way round.
     let parent = path.parent().and_then(|parent| parent.canonicalize().ok());
     parent.is_some_and(|parent| Path::new(DIR).canonicalize().is_ok_and(|dir| dir == parent))
 }
 
-/// Whether a network namespace is at `path`. An empty file may be left there by a reboot.
+/// Whether a network namespace is mounted at `path`. A reboot may leave an empty file there.
 pub(crate) fn exists(path: &Path) -> bool {
     statfs(path).is_ok_and(|stat| stat.filesystem_type() == NSFS_MAGIC)
 }
 
 /// Create a network namespace at `path`, with its loopback up.
-///
-/// # Errors
-/// When the kernel refuses; nothing is left then.
 pub(crate) fn create(path: &Path) -> Result<(), NetnsError> {
     let made = share_dir().and_then(|()| File::create(path).map(drop)).and_then(|()| {
-        // A namespace belongs to a thread: ours stays where it is.
+        // A thread of its own enters the new namespace; ours stays where it is.
         let target = path.to_owned();
         in_thread(move || {
             unshare(CloneFlags::CLONE_NEWNET)?;
@@ -73,9 +70,6 @@ pub(crate) fn create(path: &Path) -> Result<(), NetnsError> {
 }
 
 /// Keep the network namespace of a process alive at `path`.
-///
-/// # Errors
-/// When the kernel refuses; nothing is left then.
 pub(crate) fn keep(pid: i32, path: &Path) -> Result<(), NetnsError> {
     let kept = share_dir().and_then(|()| File::create(path).map(drop)).and_then(|()| {
         let own = format!("/proc/{pid}/ns/net");
@@ -87,8 +81,8 @@ pub(crate) fn keep(pid: i32, path: &Path) -> Result<(), NetnsError> {
     })
 }
 
-/// Make the directory a shared mount point, as ip-netns(8) does: what is mounted and unmounted below it is seen in
-/// mount namespaces that were made in the meantime.
+/// Make the directory a shared mount point, as ip-netns(8) does, so that mounts and unmounts below it reach mount
+/// namespaces that are made meanwhile.
 fn share_dir() -> io::Result<()> {
     fs::create_dir_all(DIR)?;
     let share = || mount(None::<&str>, DIR, None::<&str>, MsFlags::MS_SHARED | MsFlags::MS_REC, None::<&str>);
@@ -102,10 +96,7 @@ fn share_dir() -> io::Result<()> {
     }
 }
 
-/// Unmount and remove; whatever of it is gone already is fine.
-///
-/// # Errors
-/// When the kernel refuses.
+/// Unmount and remove a network namespace. Can be repeated.
 pub(crate) fn remove(path: &Path) -> Result<(), NetnsError> {
     while exists(path) {
         umount2(path, MntFlags::MNT_DETACH).map_err(NetnsError::of("unmount", path))?;
@@ -114,9 +105,6 @@ pub(crate) fn remove(path: &Path) -> Result<(), NetnsError> {
 }
 
 /// Run `work` in the network namespace at `path`.
-///
-/// # Errors
-/// When it cannot be entered, or `work` fails.
 pub(crate) fn within<T: Send>(path: &Path, work: impl FnOnce() -> io::Result<T> + Send) -> Result<T, NetnsError> {
     let entered = File::open(path).and_then(|netns| {
         in_thread(move || {
@@ -127,11 +115,8 @@ pub(crate) fn within<T: Send>(path: &Path, work: impl FnOnce() -> io::Result<T> 
     entered.map_err(NetnsError::of("enter", path))
 }
 
-/// Whether the network namespace at `path` has an interface of this name. The calling thread enters it, and returns:
-/// a thread of its own takes four times as long, of each ADD.
-///
-/// # Errors
-/// When it cannot be entered or left; in the latter case the thread is good for nothing any more.
+/// Whether the network namespace at `path` has an interface of this name. The calling thread enters it and returns: a
+/// thread of its own would take four times as long, for each ADD. If it cannot return, the thread must not be used on.
 pub(crate) fn has_interface(path: &Path, if_name: &str) -> Result<bool, NetnsError> {
     let looked = File::open("/proc/thread-self/ns/net").and_then(|own| {
         setns(File::open(path)?, CloneFlags::CLONE_NEWNET)?;
@@ -142,19 +127,16 @@ pub(crate) fn has_interface(path: &Path, if_name: &str) -> Result<bool, NetnsErr
     looked.map_err(NetnsError::of("enter", path))
 }
 
-/// The processes that are in the network namespace at `path`.
-///
-/// # Errors
-/// When /proc cannot be read.
+/// The processes in the network namespace at `path`.
 pub(crate) fn processes(path: &Path) -> io::Result<Vec<i32>> {
     let Some(netns) = identity(path).filter(|_| exists(path)) else { return Ok(Vec::new()) };
     let mut pids = process::all()?;
-    // A zombie has no namespaces any more; its link cannot be followed.
+    // A zombie has no namespaces; its link cannot be followed.
     pids.retain(|pid| identity(Path::new(&format!("/proc/{pid}/ns/net"))) == Some(netns));
     Ok(pids)
 }
 
-/// A namespace is told by the device and inode number of its file (namespaces(7)).
+/// What identifies a namespace: the device and inode number of its file (namespaces(7)).
 pub(crate) fn identity(path: &Path) -> Option<(u64, u64)> {
     fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
