@@ -1,15 +1,15 @@
-//! Give a systemd-nspawn container a network by CNI plugins, and take it away again however the container ends.
+//! Give a systemd-nspawn container a network by CNI plugins, and undo it however the container ends.
 //!
-//! Each room imports from those after it alone:
+//! Each room imports only from those below it:
 //!
-//! | room          | what is in it                                                                                |
-//! |---------------|----------------------------------------------------------------------------------------------|
-//! | [`commands`]  | a file for each verb                                                                         |
-//! | [`userns`]    | containers that make their network namespace themselves                                      |
-//! | [`container`] | a container's record, lock and watcher, and the undoing of its network                       |
-//! | [`host`]      | the host's bridges, network namespaces and firewalls                                         |
-//! | [`cli`]       | the command line's definitions                                                               |
-//! | [`cni`]       | the CNI specification's protocol                                                             |
+//! | room        | contents                                                                        |
+//! |-------------|---------------------------------------------------------------------------------|
+//! | `commands`  | the verbs, one file each                                                        |
+//! | `userns`    | containers in user namespaces, which make their network namespace themselves    |
+//! | `container` | a container's plan, record, locks and watcher, and how its network is undone    |
+//! | `host`      | links, bridges, network namespaces, firewalls                                   |
+//! | `cli`       | the command line's definitions                                                  |
+//! | `cni`       | the CNI specification's protocol                                                |
 
 pub mod cli;
 pub mod cni;

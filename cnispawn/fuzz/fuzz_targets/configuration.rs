@@ -1,4 +1,4 @@
-//! A network's configuration and the options beside it: whoever writes into /etc/cni/net.d, or a command line.
+//! A network's configuration, as any program may write it into /etc/cni/net.d, and the options of the command line.
 
 #![no_main]
 

@@ -94,7 +94,7 @@ pub(crate) fn network(name: &str, conf_dir: &Path, plugins: &Plugins, dirs: &Dir
     all(left)
 }
 
-/// DEL of a stale attachment, whoever has added it, from a network namespace in place of its own.
+/// DEL of a stale attachment, whichever program has added it, from a network namespace in place of its own.
 fn del_stale(dirs: &Dirs, chain: &Chain<'_>, attachment: &Attachment) -> Result<(), DetachError> {
     let mut attachment = attachment.clone();
     if !netns::is_in_dir(&attachment.netns) {
@@ -139,7 +139,7 @@ fn readmit(dirs: &Dirs, record: &Record) -> Result<(), CollectError> {
     let lists = record.lists()?;
     let attachments = record.attachments.iter().map(|recorded| &recorded.attachment);
     let _shared = locks::share(dirs, lists.iter().zip(attachments))?;
-    // If it has ended and been undone meanwhile, nothing would take back what the host is told now.
+    // If it has ended and been undone meanwhile, nothing would undo what the host is told now.
     let now = Record::load(dirs, &record.name)?.filter(|now| now.process.is_alive());
     now.map_or(Ok(()), |now| Ok(shared::admit(dirs, &now)?))
 }

@@ -41,8 +41,8 @@ pub(crate) enum BuiltinError {
     File(#[from] FileError),
 }
 
-/// The network, as it was made once, or made now. A new subnet is chosen if the host has got a route to the old one and
-/// no container uses the network.
+/// The network: read if it was made earlier, else made. A new subnet is chosen if the host now has a route to the old one
+/// and no container uses the network.
 pub(crate) fn list(dirs: &Dirs) -> Result<NetworkList, BuiltinError> {
     let path = dirs.builtin_conf();
     let _lock = locks::exclusive(&path.with_extension("lock"))?;

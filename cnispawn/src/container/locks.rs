@@ -1,4 +1,4 @@
-//! The locks of what containers share: who takes several takes them in one order, so that no two wait for each other.
+//! The locks of what containers share, always taken in one order, so that no two processes wait for each other.
 //!
 //! That order is the container's own lock ([`super::claim`]), the networks' by their names, the lock of the iptables
 //! chains, the host's. The built-in network's lock is taken alone.

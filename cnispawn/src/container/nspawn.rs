@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn without_systemd_nobody_is_asked_for_anything() {
+    fn without_systemd_the_container_is_not_registered() {
         let registers = |user: &[&str]| planned_on(false, None, user).iter().any(|arg| arg == "--register=no");
         assert!(registers(&["-D", "/srv/web"]));
         assert!(!registers(&["--register=yes"]) && !registers(&["--keep-unit"]), "the user knows better");

@@ -12,7 +12,7 @@ use super::{firewalld, forward, isolation, network_manager};
 /// Why the host was not told.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AdmissionError {
-    /// The name means something else to NetworkManager or a firewall: iptables takes `br+` for all that begin so.
+    /// The name means something else to NetworkManager or a firewall: for iptables, `br+` is every name with that prefix.
     #[error("firewalls cannot be told of a bridge named {bridge:?}; use letters, digits, and . _ - inside")]
     Name { bridge: String },
     #[error("cannot {action} {}", bridges.join(", "))]

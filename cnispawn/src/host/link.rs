@@ -10,8 +10,12 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 const SYSFS: &str = "/sys/class/net";
 
-/// linux/sockios.h; libc lacks it.
-const SIOCBRDELBR: libc::Ioctl = 0x89a1;
+/// netdevice(7); SIOCBRDELBR is in linux/sockios.h.
+mod ioctls {
+    nix::ioctl_readwrite_bad!(get_flags, libc::SIOCGIFFLAGS, libc::ifreq);
+    nix::ioctl_write_ptr_bad!(set_flags, libc::SIOCSIFFLAGS, libc::ifreq);
+    nix::ioctl_write_ptr_bad!(delete_bridge, 0x89a1, libc::ifreq);
+}
 
 /// The bridges of the host.
 pub(crate) fn bridges() -> io::Result<BTreeSet<String>> {
@@ -47,27 +51,22 @@ pub(crate) fn set_up(name: &str) -> io::Result<()> {
 pub(crate) fn delete_bridge(name: &str) -> io::Result<()> {
     // SIOCBRDELBR refuses a bridge that is up.
     change_flags(name, |flags| flags & !libc::IFF_UP)?;
-    let socket = any_socket()?;
     let request = request(name)?;
-    // SAFETY: SIOCBRDELBR reads a NUL-terminated interface name, which ifr_name is.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCBRDELBR, request.ifr_name.as_ptr()) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    // SAFETY: SIOCBRDELBR reads a NUL-terminated interface name, with which an ifreq begins.
+    unsafe { ioctls::delete_bridge(any_socket()?.as_raw_fd(), &raw const request) }?;
+    Ok(())
 }
 
 fn change_flags(name: &str, change: impl FnOnce(i32) -> i32) -> io::Result<()> {
     let socket = any_socket()?;
     let mut request = request(name)?;
     // SAFETY: SIOCGIFFLAGS reads ifr_name and writes ifru_flags of the ifreq given.
-    if unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS, &raw mut request) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    unsafe { ioctls::get_flags(socket.as_raw_fd(), &raw mut request) }?;
     // SAFETY: the kernel has just written this member of the union.
     let flags = i32::from(unsafe { request.ifr_ifru.ifru_flags });
     request.ifr_ifru.ifru_flags = i16::try_from(change(flags) & 0xffff).map_err(io::Error::other)?;
     // SAFETY: SIOCSIFFLAGS reads ifr_name and ifru_flags of the ifreq given.
-    if unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    unsafe { ioctls::set_flags(socket.as_raw_fd(), &raw const request) }?;
     Ok(())
 }
 

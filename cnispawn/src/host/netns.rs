@@ -116,7 +116,7 @@ pub(crate) fn within<T: Send>(path: &Path, work: impl FnOnce() -> io::Result<T> 
 }
 
 /// Whether the network namespace at `path` has an interface of this name. The calling thread enters it and returns: a
-/// thread of its own would take four times as long, for each ADD. If it cannot return, the thread must not be used on.
+/// thread of its own would take four times as long, for each ADD. If it cannot return, the thread must end.
 pub(crate) fn has_interface(path: &Path, if_name: &str) -> Result<bool, NetnsError> {
     let looked = File::open("/proc/thread-self/ns/net").and_then(|own| {
         setns(File::open(path)?, CloneFlags::CLONE_NEWNET)?;
