@@ -14,8 +14,7 @@ mod watch;
 use std::io::{self, Write};
 
 use self::add::AddError;
-use self::check::CheckError;
-use self::del::DelError;
+use self::attachment::OperationError;
 use self::gc::GcError;
 use self::ls::LsError;
 use self::run::RunError;
@@ -42,9 +41,7 @@ enum VerbError {
     #[error(transparent)]
     Add(#[from] AddError),
     #[error(transparent)]
-    Check(#[from] CheckError),
-    #[error(transparent)]
-    Del(#[from] DelError),
+    Operation(#[from] OperationError),
     #[error(transparent)]
     Ls(#[from] LsError),
     #[error(transparent)]
@@ -62,9 +59,9 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         let is_usage = match &self.0 {
             VerbError::Run(error) => error.is_usage(),
-            VerbError::Add(AddError::Arguments(error))
-            | VerbError::Check(CheckError::Arguments(error))
-            | VerbError::Del(DelError::Arguments(error)) => error.is_usage(),
+            VerbError::Add(AddError::Arguments(error)) | VerbError::Operation(OperationError::Arguments(error)) => {
+                error.is_usage()
+            }
             _ => false,
         };
         if is_usage { 2 } else { 1 }

@@ -4,10 +4,12 @@
 use std::path::{Component, Path, PathBuf};
 
 use foundation::files::FileError;
+use foundation::lock::LockError;
 use sha2::{Digest, Sha512};
 
 use crate::cli::AttachArgs;
 use crate::cni::attachment::AttachmentError;
+use crate::cni::chain::ChainError;
 use crate::cni::{Attachment, NetworkList};
 use crate::container::networks::{self, NetworksError};
 use crate::dirs::Dirs;
@@ -21,6 +23,17 @@ pub(crate) enum ArgumentsError {
     Networks(#[from] NetworksError),
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+/// Why CHECK or DEL failed. After a failed DEL, the plugins that did not fail have done their part.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OperationError {
+    #[error(transparent)]
+    Arguments(#[from] ArgumentsError),
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
 }
 
 impl ArgumentsError {

@@ -2,28 +2,16 @@
 
 use std::path::Path;
 
-use foundation::lock::{LockError, Mode};
+use foundation::lock::Mode;
 
-use super::attachment::{self, ArgumentsError};
+use super::attachment::{self, OperationError};
 use crate::cli::AttachArgs;
-use crate::cni::chain::ChainError;
 use crate::cni::{Chain, Plugins};
 use crate::container::{detach, locks};
 use crate::dirs::Dirs;
 
-/// Why the attachment is still there. Plugins other than the failed ones have done their part.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DelError {
-    #[error(transparent)]
-    Arguments(#[from] ArgumentsError),
-    #[error(transparent)]
-    Chain(#[from] ChainError),
-    #[error(transparent)]
-    Lock(#[from] LockError),
-}
-
 /// One DEL, as cnitool does it.
-pub(crate) fn run(args: &AttachArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -> Result<(), DelError> {
+pub(crate) fn run(args: &AttachArgs, conf_dir: &Path, plugins: &Plugins, dirs: &Dirs) -> Result<(), OperationError> {
     let (list, attachment) = attachment::described(args, conf_dir, dirs)?;
     let _lock = locks::network(dirs, &list.name, Mode::Shared)?;
     let cache = dirs.cache();
