@@ -217,4 +217,22 @@ mod tests {
         assert!(Record::load(&dirs, &record.name)?.is_none());
         Ok(())
     }
+
+    #[test]
+    fn a_record_of_the_first_version_is_read() -> Result<(), Box<dyn std::error::Error>> {
+        let text = r#"{"name": "web", "process": {"pid": 7, "startTime": 8, "bootId": "9"}, "netns": "/run/netns/web",
+            "cacheDir": "/var/lib/cni", "attachments": [{
+                "conf": "{\"cniVersion\": \"1.0.0\", \"name\": \"net\", \"plugins\": [{\"type\": \"bridge\"}]}",
+                "attachment": {"containerId": "web", "netns": "/run/netns/web", "ifName": "eth0",
+                    "args": [["IP", "10.0.0.2"]], "capabilityArgs": {"portMappings": []}},
+                "plugins": {"dirs": ["/opt/cni/bin"], "timeout": 60}, "bridgesBefore": ["docker0"]}]}"#;
+        let record: Record = serde_json::from_str(text)?;
+        assert!(record.is_at(Path::new("/state/containers/web.json")));
+        assert_eq!((record.order, record.parked), (Order::NetworkFirst, false));
+        assert_eq!(record.lists()?[0].name, "net");
+        let [recorded] = record.attachments.as_slice() else { panic!("{record:?}") };
+        assert_eq!((recorded.plugins.timeout, recorded.hostport_chains_before), (60, false));
+        assert!(recorded.bridges_before.contains("docker0"));
+        Ok(())
+    }
 }
