@@ -281,5 +281,5 @@ fn a_published_port_has_an_address_of_its_own() {
     neighbour.leave();
     fixture.assert_clean();
     let error = fail(&mut fixture.run_with("web", &["--network", "other-71", "--publish", "80:80"], &[], "true"), 1);
-    assert!(error.contains("which other-71 has not"), "{error}");
+    assert!(error.contains("which no plugin of other-71 declares"), "{error}");
 }
