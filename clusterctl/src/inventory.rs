@@ -200,6 +200,11 @@ impl Inventory {
         groups.control_plane.hosts.get(node).or_else(|| groups.workers.hosts.get(node))
     }
 
+    /// The nodes' Python.
+    pub(crate) fn python(&self) -> &str {
+        &self.all.vars.ansible_python_interpreter
+    }
+
     /// URL of the API server.
     pub fn server(&self) -> String {
         let host = self.all.children.control_plane.hosts.values().next();

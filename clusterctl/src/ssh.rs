@@ -6,15 +6,20 @@ use foundation::name::Name;
 
 use crate::inventory::{Host, Inventory};
 
+pub(crate) mod agent;
+pub(crate) mod parallel;
+
 /// Options beside the inventory's: as in ansible.cfg, keys only, and no wait for a host that is not there, or is there
 /// no more: three questions without an answer end the connection, which TCP alone would keep while nobody writes. Of
-/// ssh itself only errors are shown.
-const OPTIONS: [&str; 5] = [
+/// ssh itself only errors are shown. Programs of 80 MB go this way: AES is an instruction of most processors, the usual
+/// first choice (chacha20) is not.
+const OPTIONS: [&str; 6] = [
     "BatchMode=yes",
     "ConnectTimeout=10",
     "ServerAliveInterval=15",
     "PreferredAuthentications=publickey",
     "LogLevel=ERROR",
+    "Ciphers=^aes128-gcm@openssh.com",
 ];
 
 /// Why a node cannot be logged in to.
