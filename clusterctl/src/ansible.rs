@@ -16,6 +16,7 @@ use crate::events::Summary;
 mod begun;
 mod connections;
 mod find;
+mod progress;
 
 use begun::Begun;
 pub use find::{AnsibleArgs, FindError};

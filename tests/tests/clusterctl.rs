@@ -159,8 +159,8 @@ fn ansible_reads_the_inventory() {
     let output = program.output().expect("ansible-inventory runs; `make setup` installs it");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let list: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(list["control_plane"]["hosts"], json!(["node1"]));
-    assert_eq!(list["workers"]["hosts"], json!(["node2", "node3"]));
+    assert_eq!(list["kube_control_plane"]["hosts"], json!(["node1"]));
+    assert_eq!(list["kube_node"]["hosts"], json!(["node2", "node3"]));
 
     let node3 = &list["_meta"]["hostvars"]["node3"];
     assert_eq!(node3["ansible_host"], "10.0.0.4");

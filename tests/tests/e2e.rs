@@ -85,7 +85,7 @@ fn the_token_is_in_no_log(cluster: &Cluster) {
     // The latter part is the secret (bootstrap-tokens: 6 and 16 characters).
     let secret = &token.trim()[6..22];
     let log = std::fs::read_to_string(dir.join("log/up.log")).expect("a log");
-    assert!(log.contains("Initialise the control plane") && !log.contains(secret), "up.log");
+    assert!(log.contains("Run kubeadm init") && !log.contains(secret), "up.log");
     for node in ["node1", "node2", "node3"] {
         let journal = cluster.on_node(node, "journalctl --output cat");
         assert!(journal.contains("kubelet") && !journal.contains(secret), "the journal of {node}");

@@ -22,6 +22,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::connections::Connections;
+use super::progress::Progress;
 use super::{Ansible, AnsibleError, Play};
 use crate::cluster::ClusterFiles;
 use crate::events::{Reader, Summary};
@@ -38,6 +39,7 @@ pub(super) struct Begun {
     shown: String,
     log: PathBuf,
     events: Reader,
+    progress: Progress,
     _connections: Connections,
 }
 
@@ -85,9 +87,10 @@ impl Begun {
                 Ok(set_pdeathsig(Signal::SIGTERM)?)
             });
         }
+        let progress = Progress::new(cluster.open().ok(), connections.dir.clone(), open(&log_path)?);
         let child = ansible.spawn().map_err(|source| CommandError::Spawn { command: shown.clone(), source })?;
         let events = Reader::open(&events)?;
-        Ok(Begun { child, shown, log: log_path, events, _connections: connections })
+        Ok(Begun { child, shown, log: log_path, events, progress, _connections: connections })
     }
 
     /// Wait until the playbook is through.
@@ -97,14 +100,10 @@ impl Begun {
     pub(super) fn run(mut self, deadline: Duration, interrupted: &AtomicBool) -> Result<Summary, AnsibleError> {
         let started = Instant::now();
         let mut summary = Summary::default();
-        let mut print = |events: Vec<_>| {
-            for line in events.into_iter().filter_map(|event| summary.add(event)) {
-                let _ = writeln!(std::io::stderr(), "{line}");
-            }
-        };
         let log = self.log.clone();
         let is_success = loop {
-            print(self.events.read());
+            self.read_events(&mut summary);
+            self.progress.tell();
             match self.status()? {
                 Some(is_success) => break is_success,
                 None if interrupted.load(Ordering::Relaxed) => return Err(AnsibleError::Interrupted { log }),
@@ -115,11 +114,21 @@ impl Begun {
                 None => thread::sleep(LOOK),
             }
         };
-        print(self.events.read());
+        self.read_events(&mut summary);
         if is_success {
             return Ok(summary);
         }
         Err(AnsibleError::Failed { failures: summary.failures, log, command: self.shown.clone() })
+    }
+
+    /// Take into account what has happened, and tell the user.
+    fn read_events(&mut self, summary: &mut Summary) {
+        for event in self.events.read() {
+            self.progress.see(&event);
+            if let Some(line) = summary.add(event) {
+                let _ = writeln!(std::io::stderr(), "{line}");
+            }
+        }
     }
 
     /// Whether it has succeeded, if it has ended.
