@@ -27,7 +27,7 @@ class ActionModule(ActionBase):
         if done["rc"] != 0 and not self._task.check_mode:
             return {**result, "failed": True, "rc": done["rc"], "stderr": done["stderr"], "msg": f"cannot read {src}"}
         # What is read may be a secret: it is no part of the result. A file that is not there yet would be kept.
-        is_kept = done["rc"] == 0 and dest.is_file() and dest.read_text() == done["stdout"]
+        is_kept = done["rc"] == 0 and dest.is_file() and dest.read_bytes() == done["stdout"].encode()
         if not is_kept and not self._task.check_mode:
             descriptor, unfinished = tempfile.mkstemp(dir=dest.parent, prefix=f".{dest.name}.")
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
