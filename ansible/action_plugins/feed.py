@@ -1,6 +1,7 @@
 """Give a command on a node the content of a file of this host, in one round trip.
 
-Of a program of 80 MB, ansible.builtin.copy takes four, reads the file three times, and leaves a copy on the node.
+`upgrade` sends programs and images this way. ansible.builtin.copy makes four round trips, reads the file three times, and
+leaves a copy on the node, where an archive is only imported.
 """
 
 from __future__ import annotations
