@@ -105,7 +105,7 @@ LIBEXEC = $(PREFIX)/libexec/kubeadm-systemd
 UNITDIR = $(if $(filter /usr,$(PREFIX)),/usr/lib,/etc)/systemd/system
 BINARIES := cnispawn nodectl clusterctl
 # As git has them: no virtual environment, no compiled Python.
-PLAYBOOKS := $(wildcard $(addprefix ansible/,*.yml *.cfg requirements.txt group_vars/* roles/*/*/* \
+PLAYBOOKS := $(wildcard $(addprefix ansible/,*.yml *.cfg requirements.txt roles/*/*/* \
 	$(addsuffix /*.py,action_plugins callback_plugins library programs)))
 
 install: build ## Install into PREFIX

@@ -2,13 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use foundation::command::CommandError;
 use foundation::files::FileError;
-use foundation::name::Name;
 use foundation::state::StateDirs;
 use serde_json::{Map, Value};
 
@@ -18,8 +16,9 @@ use crate::events::Summary;
 mod begun;
 mod connections;
 mod find;
+mod progress;
 
-pub use begun::Begun;
+use begun::Begun;
 pub use find::{AnsibleArgs, FindError};
 
 /// Why a playbook did not do its work.
@@ -84,14 +83,12 @@ pub struct Play<'a> {
     pub playbook: &'a str,
     /// Variables beside those of the inventory, and before them.
     pub variables: Map<String, Value>,
-    /// The nodes that it is limited to; all, if empty.
-    pub nodes: &'a [Name],
 }
 
 impl<'a> Play<'a> {
     /// A playbook for all nodes, without variables of its own.
     pub fn new(playbook: &'a str) -> Self {
-        Play { playbook, variables: Map::new(), nodes: &[] }
+        Play { playbook, variables: Map::new() }
     }
 }
 
@@ -127,17 +124,8 @@ impl Ansible {
         deadline: Duration,
         dirs: &StateDirs,
         cluster: &ClusterFiles,
-        interrupted: &Arc<AtomicBool>,
+        interrupted: &AtomicBool,
     ) -> Result<Summary, AnsibleError> {
-        self.begin(play, dirs, cluster)?.run(None, deadline, interrupted)
-    }
-
-    /// Start a playbook that waits for input (`kubeadm_systemd_input`), which [`Begun::run`] gives it: it takes a second
-    /// to start Ansible and to reach the nodes, in which something else may be done.
-    ///
-    /// # Errors
-    /// When it cannot be started.
-    pub fn begin(&self, play: &Play<'_>, dirs: &StateDirs, cluster: &ClusterFiles) -> Result<Begun, AnsibleError> {
-        Begun::new(self, play, dirs, cluster)
+        Begun::new(self, play, dirs, cluster)?.run(deadline, interrupted)
     }
 }

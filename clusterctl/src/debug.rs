@@ -1,7 +1,6 @@
 //! Run a component of a running cluster under delve, with delve's port on this host.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,6 @@ use foundation::record::{Component, Kind};
 use foundation::state::StateDirs;
 use serde_json::json;
 
-use crate::ansible::AnsibleArgs;
 use crate::swap::{New, Running, SwapError, new};
 
 mod attach;
@@ -96,16 +94,15 @@ pub enum DebugError {
 /// When it cannot be built, is not well, or cannot be attached to.
 pub fn run(
     dirs: &StateDirs,
-    ansible: &AnsibleArgs,
     args: &DebugArgs,
     mut output: impl Write,
-    interrupted: &Arc<AtomicBool>,
+    interrupted: &AtomicBool,
 ) -> Result<(), DebugError> {
     let component = args.component;
     if matches!(component, Component::Kubeadm | Component::Runc) {
         return Err(DebugError::Command(component));
     }
-    let cluster = Running::open(dirs, ansible, &args.cluster, interrupted)?;
+    let cluster = Running::open(dirs, &args.cluster, interrupted)?;
     let (places, nodes) = place(&cluster, args)?;
     let refused = |source| DebugError::Port { port: args.port, source };
     let gate = Gate::take(args.port).map_err(refused)?;
@@ -113,11 +110,11 @@ pub fn run(
 
     let lock = cluster.lock()?;
     let started = Instant::now();
-    let begun = cluster.begin(&nodes)?;
+    let on = cluster.log_in(&nodes)?;
     let record = new::records(dirs, component, &args.from, &["--debug"])?.pop().ok_or(DebugError::NoRecord)?;
     let debugger = record.debugger.clone().ok_or(DebugError::NoRecord)?;
     let build = started.elapsed();
-    let mut shown = cluster.put(&New::of(&record), begun, args.timeout, build)?;
+    let mut shown = cluster.put(&New::of(&record), on, args.timeout, build)?;
     // Somebody else may put the original back while we are attached.
     drop(lock);
 

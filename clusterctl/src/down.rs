@@ -1,6 +1,5 @@
 //! Take a cluster apart, and forget it.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -37,7 +36,7 @@ pub fn run(
     ansible: &AnsibleArgs,
     name: &Name,
     no_reset: bool,
-    interrupted: &Arc<AtomicBool>,
+    interrupted: &AtomicBool,
 ) -> Result<(), DownError> {
     let cluster = ClusterFiles::new(dirs, name);
     let _lock = cluster.lock(dirs)?;

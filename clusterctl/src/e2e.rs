@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -13,13 +12,16 @@ use foundation::lock::Lock;
 use foundation::name::Name;
 use foundation::record::SuiteRecord;
 use foundation::state::StateDirs;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use self::ginkgo::{Ended, Ginkgo, GinkgoError};
 use self::report::{Report, Unavailable};
-use crate::ansible::{Ansible, AnsibleArgs, AnsibleError, Play};
 use crate::builder::{BuilderError, records};
 use crate::cluster::{ClusterFiles, OpenError};
+use crate::inventory::Inventory;
+use crate::ssh::agent::AgentStartError;
+use crate::ssh::parallel::{Parallel, ParallelError};
+use crate::swap::put::IMPORT;
 use crate::up::rounded;
 
 mod ginkgo;
@@ -63,9 +65,12 @@ pub enum E2eError {
     /// There are no tests.
     #[error("there are no tests to run")]
     Builder(#[from] BuilderError),
+    /// SSH could not be run.
+    #[error(transparent)]
+    Start(#[from] AgentStartError),
     /// The images could not be loaded.
     #[error(transparent)]
-    Ansible(#[from] AnsibleError),
+    Nodes(#[from] ParallelError),
     /// The tests could not be run.
     #[error(transparent)]
     Ginkgo(#[from] GinkgoError),
@@ -116,16 +121,9 @@ fn listed(unavailable: &[Unavailable]) -> String {
 ///
 /// # Errors
 /// When a test fails, none matches, or they cannot be built.
-pub fn run(
-    dirs: &StateDirs,
-    ansible: &AnsibleArgs,
-    args: &E2eArgs,
-    mut output: impl Write,
-    interrupted: &Arc<AtomicBool>,
-) -> Result<(), E2eError> {
+pub fn run(dirs: &StateDirs, args: &E2eArgs, mut output: impl Write, interrupted: &AtomicBool) -> Result<(), E2eError> {
     let cluster = ClusterFiles::new(dirs, &args.cluster);
     let inventory = cluster.open()?;
-    let ansible = Ansible::find(ansible, dirs)?;
     let begun = Instant::now();
     let suite = suite(dirs, args)?;
     let build = begun.elapsed();
@@ -150,7 +148,7 @@ pub fn run(
     ginkgo.leave_out(&unavailable);
 
     let begun = Instant::now();
-    load(dirs, &ansible, &cluster, &suite, interrupted)?;
+    load(dirs, &cluster, &inventory, &suite, interrupted)?;
     let load = begun.elapsed();
     let nodes = inventory.nodes().len();
     let _ =
@@ -208,20 +206,32 @@ fn suite(dirs: &StateDirs, args: &E2eArgs) -> Result<SuiteRecord, BuilderError> 
     Ok(suites.swap_remove(0))
 }
 
-/// Give the nodes those of the images that they do not have.
+/// Import those of the images that a node does not have.
 fn load(
     dirs: &StateDirs,
-    ansible: &Ansible,
     cluster: &ClusterFiles,
+    inventory: &Inventory,
     suite: &SuiteRecord,
-    interrupted: &Arc<AtomicBool>,
+    interrupted: &AtomicBool,
 ) -> Result<(), E2eError> {
     if suite.images.is_empty() {
         return Ok(());
     }
     let _lock = cluster.lock(dirs)?;
-    let mut play = Play::new("e2e");
-    play.variables = Map::from_iter([("e2e_images".to_owned(), json!(suite.images))]);
-    ansible.run(&play, Duration::from_secs(600), dirs, cluster, interrupted)?;
+    let nodes: Vec<_> = inventory.nodes().into_iter().cloned().collect();
+    let mut on = Parallel::start(inventory, &nodes, interrupted)?;
+    on.limit(Duration::from_secs(600));
+    on.all("Import the images of the tests", |agent| {
+        let there = agent.shell("ctr --namespace k8s.io images ls")?;
+        // NAME, TYPE, DIGEST and more.
+        let there: Vec<Vec<_>> = there.lines().map(|line| line.split_whitespace().take(3).collect()).collect();
+        let is_there = |image: &str, digest: &str| {
+            there.iter().any(|line| line.first() == Some(&image) && line.get(2) == Some(&digest))
+        };
+        for image in suite.images.iter().filter(|image| !is_there(&image.image, &image.digest)) {
+            agent.feed(IMPORT, &image.archive)?;
+        }
+        Ok(())
+    })?;
     Ok(())
 }

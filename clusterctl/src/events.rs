@@ -17,6 +17,13 @@ pub enum Event {
         /// Seconds since the epoch.
         time: f64,
     },
+    /// A task has begun on a host.
+    Begin {
+        /// The host.
+        host: String,
+        /// The task's name.
+        task: String,
+    },
     /// A task has ended on a host.
     Step {
         /// Seconds since the epoch.
@@ -113,7 +120,7 @@ impl Summary {
     /// Take an event into account; what a person should read of it, if anything.
     pub fn add(&mut self, event: Event) -> Option<String> {
         match event {
-            Event::Start { .. } => None,
+            Event::Start { .. } | Event::Begin { .. } => None,
             Event::Note { message } => Some(format!("note: {message}")),
             Event::End { changed, facts, .. } => {
                 self.changed = changed;

@@ -6,7 +6,6 @@ mod unpack;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -78,7 +77,7 @@ pub fn run(
     ansible: &AnsibleArgs,
     args: &ExportLogsArgs,
     mut output: impl Write,
-    interrupted: &Arc<AtomicBool>,
+    interrupted: &AtomicBool,
 ) -> Result<(), ExportLogsError> {
     let cluster = ClusterFiles::new(dirs, &args.cluster);
     let inventory = cluster.open()?;
@@ -112,7 +111,7 @@ fn fetch(
     args: &ExportLogsArgs,
     cluster: &ClusterFiles,
     to: &Path,
-    interrupted: &Arc<AtomicBool>,
+    interrupted: &AtomicBool,
 ) -> Result<Box<Failures>, ExportLogsError> {
     // There may be something left of an export that was killed.
     files::remove_tree(to)?;

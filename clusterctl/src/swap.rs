@@ -1,7 +1,6 @@
 //! Replace one component of a running cluster, and take it back when it is not well.
 
 use std::io::{self, BufRead, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -11,13 +10,15 @@ use foundation::name::Name;
 use foundation::record::{self, Component, ComponentRecord, RecordError};
 use foundation::state::StateDirs;
 
-use crate::ansible::{AnsibleArgs, AnsibleError};
 use crate::builder::BuilderError;
 use crate::cluster::OpenError;
 use crate::placement::Elsewhere;
+use crate::ssh::agent::AgentStartError;
+use crate::ssh::parallel::ParallelError;
 
 mod changes;
 pub(crate) mod new;
+pub(crate) mod put;
 mod running;
 
 use changes::{Changes, WatchError};
@@ -76,9 +77,12 @@ pub enum SwapError {
     /// The records cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// The playbook failed.
+    /// SSH could not be run.
     #[error(transparent)]
-    Ansible(#[from] AnsibleError),
+    Start(#[from] AgentStartError),
+    /// A node failed.
+    #[error(transparent)]
+    Nodes(#[from] ParallelError),
     /// The record could not be written.
     #[error("cannot write the record to standard output")]
     Output(#[source] io::Error),
@@ -95,13 +99,12 @@ pub enum SwapError {
 /// When it cannot be built, or is not well: then what ran before runs again.
 pub fn run(
     dirs: &StateDirs,
-    ansible: &AnsibleArgs,
     args: &SwapArgs,
     input: impl BufRead,
     mut output: impl Write,
-    interrupted: &Arc<AtomicBool>,
+    interrupted: &AtomicBool,
 ) -> Result<(), SwapError> {
-    let cluster = Running::open(dirs, ansible, &args.cluster, interrupted)?;
+    let cluster = Running::open(dirs, &args.cluster, interrupted)?;
     if let Some(component) = args.component {
         // Before anything is built or watched.
         cluster.nodes(component, &args.nodes)?;
@@ -120,11 +123,11 @@ fn once(cluster: &Running<'_>, args: &SwapArgs, input: impl BufRead, output: &mu
         Some(_) => Vec::new(),
     };
     let read = reading.elapsed();
-    // While it is built here, too: Ansible's log is the cluster's, and begins now.
+    // While it is built here, too: of two swaps at the same time, the one that was begun first comes first.
     let _lock = cluster.lock()?;
     let started = Instant::now();
     let nodes = |component| cluster.nodes(component, &args.nodes);
-    let mut begun = args.component.map(|component| cluster.begin(&nodes(component)?)).transpose()?;
+    let mut ready = args.component.map(|component| cluster.log_in(&nodes(component)?)).transpose()?;
     let wanted = match (args.component, &args.from) {
         (Some(component), Some(source)) => new::built(cluster.dirs(), component, source)?,
         (Some(component), None) => vec![New::original(component)],
@@ -134,8 +137,8 @@ fn once(cluster: &Running<'_>, args: &SwapArgs, input: impl BufRead, output: &mu
     let wanted = wanted.collect::<Result<Vec<_>, SwapError>>()?;
     let build = read + started.elapsed();
     for (nodes, new) in wanted {
-        let begun = begun.take().map_or_else(|| cluster.begin(&nodes), Ok)?;
-        let record = cluster.put(&new, begun, args.timeout, build)?;
+        let on = ready.take().map_or_else(|| cluster.log_in(&nodes), Ok)?;
+        let record = cluster.put(&new, on, args.timeout, build)?;
         writeln!(output, "{record}").map_err(SwapError::Output)?;
     }
     Ok(())

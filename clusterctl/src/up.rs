@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -61,7 +60,7 @@ pub fn run(
     args: &UpArgs,
     input: impl Read,
     mut output: impl Write,
-    interrupted: &Arc<AtomicBool>,
+    interrupted: &AtomicBool,
 ) -> Result<(), UpError> {
     let ansible = Ansible::find(ansible, dirs)?;
     let config = Config::of(&args.settings)?;

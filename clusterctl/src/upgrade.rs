@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -73,7 +72,7 @@ pub fn run(
     args: &UpgradeArgs,
     input: impl BufRead,
     mut output: impl Write,
-    interrupted: &Arc<AtomicBool>,
+    interrupted: &AtomicBool,
 ) -> Result<(), UpgradeError> {
     let cluster = ClusterFiles::new(dirs, &args.cluster);
     cluster.known()?;

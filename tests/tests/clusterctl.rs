@@ -159,8 +159,10 @@ fn ansible_reads_the_inventory() {
     let output = program.output().expect("ansible-inventory runs; `make setup` installs it");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let list: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(list["control_plane"]["hosts"], json!(["node1"]));
-    assert_eq!(list["workers"]["hosts"], json!(["node2", "node3"]));
+    assert_eq!(list["kube_control_plane"]["hosts"], json!(["node1"]));
+    assert_eq!(list["kube_node"]["hosts"], json!(["node2", "node3"]));
+    assert_eq!(list["etcd"]["children"], json!(["kube_control_plane"]));
+    assert_eq!(list["k8s_cluster"]["children"], json!(["kube_control_plane", "kube_node"]));
 
     let node3 = &list["_meta"]["hostvars"]["node3"];
     assert_eq!(node3["ansible_host"], "10.0.0.4");
@@ -171,6 +173,26 @@ fn ansible_reads_the_inventory() {
     let options = node3["ansible_ssh_common_args"].as_str().expect("options");
     assert!(options.contains("-o StrictHostKeyChecking=yes"), "{options}");
     assert!(options.contains(&format!("-o UserKnownHostsFile={}", fixture.path("known_hosts").display())), "{options}");
+}
+
+#[test]
+fn variables_of_the_inventorys_groups_win_over_ours() {
+    let fixture = Fixture::new();
+    fs::create_dir(fixture.path("group_vars")).expect("made");
+    let node = "{cgroup: cgroup2fs, kubeadm: v1.37.2, swap: false, disk: 1, done: false}";
+    let variables =
+        format!("kubeadm_dir: /elsewhere\nkubeadm_node: {node}\nkubeadm_config: {{JoinConfiguration: {{a: 1}}}}\n");
+    fs::write(fixture.path("group_vars/kube_control_plane.yml"), variables).expect("written");
+    fs::write(fixture.path("inventory.yml"), fixture.inventory(22)).expect("written");
+    let playbook = "- hosts: kube_control_plane\n  gather_facts: false\n  connection: local\n  roles: [kubeadm]\n  tasks:\n    \
+                    - ansible.builtin.debug: {var: kubeadm_documents.JoinConfiguration}\n";
+    fs::write(fixture.path("playbook.yml"), playbook).expect("written");
+    let mut program = Command::new(tests::ansible::program("ansible-playbook"));
+    program.arg("-i").arg(fixture.path("inventory.yml")).arg(fixture.path("playbook.yml"));
+    let output = program.env("ANSIBLE_ROLES_PATH", format!("{ANSIBLE_DIR}/roles")).output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("\"kubeConfigPath\": \"/elsewhere/discovery.conf\"") && text.contains("\"a\": 1"), "{text}");
 }
 
 #[test]

@@ -2,30 +2,27 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use foundation::command::{self, CommandError};
 use foundation::files::{self, FileError};
-use foundation::name::Name;
 use foundation::process::Process;
 use foundation::state::StateDirs;
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Pid, mkfifo};
-use serde_json::{Map, Value, json};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
 
 use super::connections::Connections;
+use super::progress::Progress;
 use super::{Ansible, AnsibleError, Play};
 use crate::cluster::ClusterFiles;
 use crate::events::{Reader, Summary};
@@ -37,15 +34,12 @@ const LOOK: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An Ansible that runs. It ends when this is dropped.
-pub struct Begun {
+pub(super) struct Begun {
     child: Child,
     shown: String,
     log: PathBuf,
     events: Reader,
-    /// Where a playbook waits for its input.
-    input: PathBuf,
-    /// Where that is kept, for who runs the playbook by hand.
-    kept: PathBuf,
+    progress: Progress,
     _connections: Connections,
 }
 
@@ -57,39 +51,25 @@ impl Begun {
         cluster: &ClusterFiles,
     ) -> Result<Self, AnsibleError> {
         let file = |kind| cluster.log_dir().join(format!("{}.{kind}", play.playbook));
-        let (log_path, variables, kept) = (file("log"), file("vars.json"), file("input.json"));
+        let (log_path, variables) = (file("log"), file("vars.json"));
         let log = open(&log_path)?;
+        log.set_len(0).map_err(FileError::of("write", &log_path))?;
         files::write_durably(&variables, Value::Object(play.variables.clone()).to_string(), 0o600)?;
         let connections = Connections::new(dirs)?;
         // Of this run alone: another one may write its own until the cluster is ours.
         let events = connections.dir.join("events");
         open(&events)?;
-        // A pipe with a name, as a file is what Ansible takes.
-        let input = connections.dir.join("input");
-        mkfifo(&input, Mode::S_IRUSR | Mode::S_IWUSR)
-            .map_err(io::Error::from)
-            .map_err(FileError::of("make", &input))?;
-
-        let command = |input: &Path| {
-            let mut ansible = Command::new(&with.program);
-            ansible.arg("--inventory").arg(cluster.inventory());
-            // As JSON: of KEY=VALUE, Ansible would take a blank for the value's end.
-            let places = json!({ "kubeadm_systemd_dir": cluster.dir(), "kubeadm_systemd_input": input });
-            ansible.arg("--extra-vars").arg(places.to_string());
-            // In a file: an argument is shown to all users of this host, and ends at 128 KiB (execve(2)).
-            let mut file = OsString::from("@");
-            file.push(&variables);
-            ansible.arg("--extra-vars").arg(file);
-            if !play.nodes.is_empty() {
-                let names: Vec<_> = play.nodes.iter().map(Name::as_str).collect();
-                ansible.arg("--limit").arg(names.join(","));
-            }
-            ansible.arg(with.dir.join(format!("{}.yml", play.playbook)));
-            ansible
-        };
+        let mut ansible = Command::new(&with.program);
+        ansible.arg("--inventory").arg(cluster.inventory());
+        // As JSON: of KEY=VALUE, Ansible would take a blank for the value's end.
+        ansible.arg("--extra-vars").arg(json!({ "kubeadm_systemd_dir": cluster.dir() }).to_string());
+        // In a file: an argument is shown to all users of this host, and ends at 128 KiB (execve(2)).
+        let mut file = OsString::from("@");
+        file.push(&variables);
+        ansible.arg("--extra-vars").arg(file);
+        ansible.arg(with.dir.join(format!("{}.yml", play.playbook)));
         let config = with.dir.join("ansible.cfg");
-        let shown = format!("ANSIBLE_CONFIG={} {}", config.display(), command::shown(&command(&kept)));
-        let mut ansible = command(&input);
+        let shown = format!("ANSIBLE_CONFIG={} {}", config.display(), command::shown(&ansible));
         ansible.env("ANSIBLE_CONFIG", config);
         ansible.env("ANSIBLE_SSH_CONTROL_PATH_DIR", &connections.dir);
         ansible.env("KUBEADM_SYSTEMD_EVENTS", &events);
@@ -107,45 +87,23 @@ impl Begun {
                 Ok(set_pdeathsig(Signal::SIGTERM)?)
             });
         }
+        let progress = Progress::new(cluster.open().ok(), connections.dir.clone(), open(&log_path)?);
         let child = ansible.spawn().map_err(|source| CommandError::Spawn { command: shown.clone(), source })?;
         let events = Reader::open(&events)?;
-        Ok(Begun { child, shown, log: log_path, events, input, kept, _connections: connections })
+        Ok(Begun { child, shown, log: log_path, events, progress, _connections: connections })
     }
 
-    /// Wait until the playbook is through, which gets this input if it waits for one. Until now another run may have
-    /// written to the cluster; from here on the cluster is ours.
+    /// Wait until the playbook is through.
     ///
     /// # Errors
     /// When a task fails, the deadline passes or we are interrupted.
-    pub fn run(
-        mut self,
-        input: Option<&Map<String, Value>>,
-        deadline: Duration,
-        interrupted: &Arc<AtomicBool>,
-    ) -> Result<Summary, AnsibleError> {
-        if self.status()?.is_none() {
-            open(&self.log)?.set_len(0).map_err(FileError::of("write", &self.log))?;
-        }
-        let mut input = input.map(|input| Value::Object(input.clone()).to_string());
-        if let Some(input) = &input {
-            files::write_durably(&self.kept, input, 0o600)?;
-        }
-
+    pub(super) fn run(mut self, deadline: Duration, interrupted: &AtomicBool) -> Result<Summary, AnsibleError> {
         let started = Instant::now();
         let mut summary = Summary::default();
-        let mut print = |events: Vec<_>| {
-            for line in events.into_iter().filter_map(|event| summary.add(event)) {
-                let _ = writeln!(std::io::stderr(), "{line}");
-            }
-        };
         let log = self.log.clone();
         let is_success = loop {
-            if let Some(text) = &input
-                && self.tell(text).map_err(FileError::of("write", &self.input))?
-            {
-                input = None;
-            }
-            print(self.events.read());
+            self.read_events(&mut summary);
+            self.progress.tell();
             match self.status()? {
                 Some(is_success) => break is_success,
                 None if interrupted.load(Ordering::Relaxed) => return Err(AnsibleError::Interrupted { log }),
@@ -156,31 +114,27 @@ impl Begun {
                 None => thread::sleep(LOOK),
             }
         };
-        print(self.events.read());
+        self.read_events(&mut summary);
         if is_success {
             return Ok(summary);
         }
         Err(AnsibleError::Failed { failures: summary.failures, log, command: self.shown.clone() })
     }
 
+    /// Take into account what has happened, and tell the user.
+    fn read_events(&mut self, summary: &mut Summary) {
+        for event in self.events.read() {
+            self.progress.see(&event);
+            if let Some(line) = summary.add(event) {
+                let _ = writeln!(std::io::stderr(), "{line}");
+            }
+        }
+    }
+
     /// Whether it has succeeded, if it has ended.
     fn status(&mut self) -> Result<Option<bool>, AnsibleError> {
         let ended = self.child.try_wait().map_err(FileError::of("wait for Ansible, whose log is", &self.log))?;
         Ok(ended.map(|status| status.success()))
-    }
-
-    /// Give it its input, if it waits for that.
-    fn tell(&self, input: &str) -> io::Result<bool> {
-        let opened = fs::OpenOptions::new().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&self.input);
-        let mut pipe = match opened {
-            // Nobody reads yet (fifo(7)).
-            Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => return Ok(false),
-            opened => opened?,
-        };
-        // A pipe takes 64 KiB at once; it reads on.
-        fcntl(&pipe, FcntlArg::F_SETFL(OFlag::empty()))?;
-        pipe.write_all(input.as_bytes())?;
-        Ok(true)
     }
 }
 

@@ -5,7 +5,6 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -137,7 +136,7 @@ impl Ginkgo {
     ///
     /// # Errors
     /// When the suite does not tell.
-    pub(super) fn matching(&self, interrupted: &Arc<AtomicBool>) -> Result<Vec<String>, GinkgoError> {
+    pub(super) fn matching(&self, interrupted: &AtomicBool) -> Result<Vec<String>, GinkgoError> {
         // A dry run is one of a single process.
         let mut suite = Command::new(&self.program);
         suite.args(self.selected("ginkgo.")).arg("--ginkgo.dry-run").arg(flag("ginkgo.json-report", self.report()));
@@ -165,7 +164,7 @@ impl Ginkgo {
     ///
     /// # Errors
     /// When they do not come to one.
-    pub(super) fn run(&self, interrupted: &Arc<AtomicBool>) -> Result<Ended, GinkgoError> {
+    pub(super) fn run(&self, interrupted: &AtomicBool) -> Result<Ended, GinkgoError> {
         let timeout = format!("timeout={}s", self.timeout);
         let mut suite;
         if self.parallel > 1 {
@@ -183,7 +182,7 @@ impl Ginkgo {
         self.wait(&mut suite, interrupted)
     }
 
-    fn wait(&self, suite: &mut Command, interrupted: &Arc<AtomicBool>) -> Result<Ended, GinkgoError> {
+    fn wait(&self, suite: &mut Command, interrupted: &AtomicBool) -> Result<Ended, GinkgoError> {
         for stale in [self.report(), self.junit()] {
             match fs::remove_file(&stale) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

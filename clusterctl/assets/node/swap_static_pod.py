@@ -10,7 +10,6 @@ import os
 import signal
 import time
 
-import write_files
 from component import (
     PROBES,
     Problem,
@@ -248,8 +247,12 @@ def read(path):
 
 def write(path, content):
     """Write a file at once, for root alone. kubelet passes over names that begin with a dot."""
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    write_files.write(path, content.encode(), 0o600)
+    directory, name = os.path.split(path)
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    unfinished = os.path.join(directory, f".{name}.new")
+    with open(unfinished, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+        file.write(content)
+    os.replace(unfinished, path)
 
 
 def act(arguments):
