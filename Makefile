@@ -34,7 +34,7 @@ up: ## Install what the host lacks, and bring up a cluster of NODES nodes
 	@$(MAKE) --no-print-directory build
 	./kubeadm-systemd up --nodes $(NODES)
 
-down: ## Remove the cluster, and put the host back as it was
+down: ## Remove the cluster, and restore the host
 	./kubeadm-systemd down
 
 check: $(LINT_VENV)/.done ## Check formatting and lints

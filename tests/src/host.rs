@@ -78,7 +78,7 @@ impl HostState {
         more.chain(less).collect()
     }
 
-    /// Assert that the host is as it was.
+    /// Assert that the host has not changed.
     ///
     /// # Panics
     /// With the differences, when it is not.
@@ -87,7 +87,7 @@ impl HostState {
         assert!(difference.is_empty(), "the host has changed:\n{difference}");
     }
 
-    /// Wait until the host is as it was: what is undone in the background takes a moment.
+    /// Wait until the host is unchanged: what is undone in the background takes a moment.
     ///
     /// # Panics
     /// With the differences, when it is not after three minutes.

@@ -1,4 +1,4 @@
-//! A server of files over HTTP that is a registry of images, too, as far as those who pull need one.
+//! A server of files over HTTP, which is also a registry of images, as far as a pull needs one.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -77,7 +77,7 @@ fn swap(cluster: &Cluster, words: &[&str]) -> Value {
     serde_json::from_str(&succeed(&mut cluster.clusterctl(&[&["swap"], words].concat()))).expect("a record")
 }
 
-/// The scheduler's process: its id, when it started, and who traces it.
+/// The scheduler's process: its id, its start time, and its tracer's id.
 fn process(cluster: &Cluster) -> (String, String, String) {
     let script = "pid=$(pgrep -xo kube-scheduler); echo $pid $(cut -d' ' -f22 /proc/$pid/stat) \
                   $(sed -n 's/^TracerPid:\\s*//p' /proc/$pid/status)";

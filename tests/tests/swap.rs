@@ -210,7 +210,7 @@ fn one_that_crashes_is_taken_back_and_has_said_why(cluster: &Cluster, source: &s
     a_pod_is_scheduled(cluster, "scheduled-after-a-crash");
 }
 
-/// From one that crashes: `--watch` goes on after what is taken back, and after what does not compile.
+/// From one that crashes: `--watch` goes on after a rollback, and after a build that fails.
 fn every_save_is_swapped(cluster: &Cluster, source: &str, server: &Path) {
     let said = tempfile::NamedTempFile::new().expect("a file");
     let mut watch = cluster.clusterctl(&["swap", "kube-scheduler", "--from", source, "--watch"]);

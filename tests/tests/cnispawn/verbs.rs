@@ -1,4 +1,4 @@
-//! `add`, `check` and `del`: cnitool's verbs, for a network namespace that somebody else has made.
+//! `add`, `check` and `del`: cnitool's verbs, for a network namespace that the caller has made.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
