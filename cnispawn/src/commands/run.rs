@@ -32,7 +32,7 @@ pub(crate) enum RunError {
     NetnsExists { path: PathBuf },
     #[error("cannot execute {}", program.display())]
     Exec { program: PathBuf, source: io::Error },
-    #[error("--supervised does not go with --private-users: the watcher attaches such a container once it is there")]
+    #[error("--supervised does not go with --private-users: only the watcher can attach such a container")]
     Unattended,
     #[error("cannot read /proc/self")]
     Proc(#[source] io::Error),
