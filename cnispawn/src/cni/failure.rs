@@ -31,7 +31,7 @@ pub(crate) enum PluginError {
     Failed { name: String, command: Command, status: ExitStatus, tail: Box<Tail> },
     #[error("CNI plugin {name:?} printed no result of ADD: {why}{tail}")]
     NoResult { name: String, why: Box<ResultError>, tail: Box<Tail> },
-    #[error("CNI plugin {name:?} did not say which versions it speaks, but {stdout:?}")]
+    #[error("CNI plugin {name:?} did not print the versions that it speaks, but {stdout:?}")]
     NoVersions { name: String, stdout: String },
 }
 

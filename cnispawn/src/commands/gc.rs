@@ -138,7 +138,7 @@ fn undo_ended(dirs: &Dirs, name: &MachineName) -> Result<(), CollectError> {
 fn readmit(dirs: &Dirs, record: &Record) -> Result<(), CollectError> {
     let lists = record.lists()?;
     let attachments = record.attachments.iter().map(|recorded| &recorded.attachment);
-    let _shared = locks::share(dirs, lists.iter().zip(attachments))?;
+    let _held = locks::share(dirs, lists.iter().zip(attachments))?;
     // If it has ended and been undone meanwhile, nothing would undo what the host is told now.
     let now = Record::load(dirs, &record.name)?.filter(|now| now.process.is_alive());
     now.map_or(Ok(()), |now| Ok(shared::admit(dirs, &now)?))

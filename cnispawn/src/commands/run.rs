@@ -32,7 +32,7 @@ pub(crate) enum RunError {
     NetnsExists { path: PathBuf },
     #[error("cannot execute {}", program.display())]
     Exec { program: PathBuf, source: io::Error },
-    #[error("--supervised does not go with --private-users: the watcher attaches such a container once it is there")]
+    #[error("--supervised does not go with --private-users: only the watcher can attach such a container")]
     Unattended,
     #[error("cannot read /proc/self")]
     Proc(#[source] io::Error),
@@ -121,7 +121,7 @@ fn attach(
     dirs: &Dirs,
     lock: &Lock,
 ) -> Result<Option<PathBuf>, RunError> {
-    let shared = locks::share(dirs, plan.attachments())?;
+    let held = locks::share(dirs, plan.attachments())?;
     let taken_over = parked.is_some();
     let record = match parked {
         Some(parked) => Record { process: this_process()?, parked: false, ..parked },
@@ -138,14 +138,14 @@ fn attach(
         netns::create(&plan.netns)?;
         record.add(dirs)?
     };
-    drop(shared);
+    drop(held);
     let text = dns::resolv_conf(&results).filter(|_| !plan.asked.handles_resolv_conf);
     Ok(text.map(|text| write_resolv_conf(dirs, plan, &text)).transpose()?)
 }
 
 /// Have the watcher attach the container, before the container's first instruction.
 fn leave_to_watcher(plan: &Plan, dirs: &Dirs, lock: &Lock) -> Result<Option<PathBuf>, RunError> {
-    let _shared = locks::share(dirs, plan.attachments())?;
+    let _held = locks::share(dirs, plan.attachments())?;
     let record = new_record(plan, dirs)?;
     record.write(dirs)?;
     shared::admit(dirs, &record)?;

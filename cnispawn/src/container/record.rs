@@ -63,7 +63,7 @@ pub(crate) enum RecordError {
     #[error("record {} is damaged; look at `ip netns`, then remove it", path.display())]
     Format { path: PathBuf, source: serde_json::Error },
     /// We never write such a record.
-    #[error("record {} is not of the container that it is named after, or names files of others; remove it", path.display())]
+    #[error("record {} does not describe the container in its name, or names files that are not that container's; remove it", path.display())]
     Foreign { path: PathBuf },
     #[error(transparent)]
     File(#[from] FileError),

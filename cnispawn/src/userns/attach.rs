@@ -62,7 +62,7 @@ fn add(dirs: &Dirs, record: &Record, payload: i32) -> Result<(), AttachError> {
     netns::keep(payload, &record.netns)?;
     let lists = record.lists()?;
     let attachments = record.attachments.iter().map(|recorded| &recorded.attachment);
-    let _shared = locks::share(dirs, lists.iter().zip(attachments))?;
+    let _held = locks::share(dirs, lists.iter().zip(attachments))?;
     let results = record.add(dirs)?;
     let path = dirs.resolv_conf(&record.name);
     // If there is such a file, systemd-nspawn has mounted it already; if not, the container does not want it.
