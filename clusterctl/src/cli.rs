@@ -7,13 +7,13 @@ use foundation::name::Name;
 use foundation::state::StateDirs;
 
 use crate::ansible::AnsibleArgs;
-use crate::debug::DebugArgs;
-use crate::e2e::E2eArgs;
-use crate::export_logs::ExportLogsArgs;
-use crate::logs::LogsArgs;
-use crate::swap::SwapArgs;
-use crate::up::UpArgs;
-use crate::upgrade::UpgradeArgs;
+use crate::commands::debug::DebugArgs;
+use crate::commands::e2e::E2eArgs;
+use crate::commands::export_logs::ExportLogsArgs;
+use crate::commands::logs::LogsArgs;
+use crate::commands::swap::SwapArgs;
+use crate::commands::up::UpArgs;
+use crate::commands::upgrade::UpgradeArgs;
 
 /// Make a Kubernetes cluster of machines that SSH reaches, with kubeadm, by Ansible.
 ///
@@ -23,18 +23,18 @@ use crate::upgrade::UpgradeArgs;
 pub struct Cli {
     /// Where things are kept.
     #[command(flatten)]
-    pub dirs: StateDirs,
+    pub(crate) dirs: StateDirs,
     /// How Ansible is run.
     #[command(flatten)]
-    pub ansible: AnsibleArgs,
+    pub(crate) ansible: AnsibleArgs,
     /// What to do.
     #[command(subcommand)]
-    pub verb: Verb,
+    pub(crate) verb: Verb,
 }
 
 /// What clusterctl can do.
 #[derive(Debug, Subcommand)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// Write an Ansible inventory of the node records on standard input
     Inventory,
     /// Make a cluster of the inventory on standard input; prints a record with the kubeconfig's path

@@ -8,7 +8,7 @@ use crate::inventory::Inventory;
 /// It does not run there.
 #[derive(Debug, thiserror::Error)]
 #[error("{} does not run on node {node}; it does on {}", component.name(), there.join(", "))]
-pub struct Elsewhere {
+pub(crate) struct Elsewhere {
     component: Component,
     node: Name,
     there: Vec<String>,
@@ -18,7 +18,7 @@ pub struct Elsewhere {
 ///
 /// # Errors
 /// When one of those does not run it.
-pub fn nodes(component: Component, named: &[Name], inventory: &Inventory) -> Result<Vec<Name>, Elsewhere> {
+pub(crate) fn nodes(component: Component, named: &[Name], inventory: &Inventory) -> Result<Vec<Name>, Elsewhere> {
     let there = match component.kind() {
         Kind::StaticPod => inventory.control_plane(),
         Kind::Workload | Kind::Program => inventory.nodes(),

@@ -26,7 +26,7 @@ const OPTIONS: [&str; 6] = [
 
 /// Why a node cannot be logged in to.
 #[derive(Debug, thiserror::Error)]
-pub enum SshError {
+pub(crate) enum SshError {
     /// Nobody says how.
     #[error("the inventory does not say how to log in on node {0}")]
     NoHost(Name),
@@ -46,7 +46,7 @@ pub enum SshError {
 ///
 /// # Errors
 /// When the inventory does not have the node, or not all of what is wanted to log in.
-pub fn command(inventory: &Inventory, node: &Name) -> Result<Command, SshError> {
+pub(crate) fn command(inventory: &Inventory, node: &Name) -> Result<Command, SshError> {
     let host = inventory.host(node).ok_or_else(|| SshError::NoHost(node.clone()))?;
     to(host).map_err(|source| SshError::Options { node: node.clone(), source })
 }

@@ -14,7 +14,7 @@ use foundation::command;
 use foundation::name::Name;
 use nix::sys::signal::Signal;
 
-use crate::events::Event;
+use super::events::Event;
 use crate::inventory::Inventory;
 use crate::ssh;
 

@@ -21,7 +21,7 @@ const KUBEADM: &str = "kubeadm.k8s.io/v1beta4";
 
 /// Why a file of kubeadm's documents cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum KubeadmError {
+pub(crate) enum KubeadmError {
     /// It is not YAML.
     #[error("{} is not YAML", path.display())]
     Malformed {

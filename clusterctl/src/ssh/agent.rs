@@ -37,7 +37,7 @@ sys.modules['agent'].main()
 
 /// Why SSH was not started.
 #[derive(Debug, thiserror::Error)]
-pub enum AgentStartError {
+pub(crate) enum AgentStartError {
     /// The inventory does not say how to log in.
     #[error(transparent)]
     Ssh(#[from] SshError),

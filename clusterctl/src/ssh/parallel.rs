@@ -12,13 +12,14 @@ use nix::sys::signal::Signal;
 
 use super::agent::{Agent, AgentError, AgentStartError};
 use crate::inventory::Inventory;
+use crate::seconds::rounded;
 
 /// How often to look whether we are interrupted.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Why not all nodes did what they were asked.
 #[derive(Debug, thiserror::Error)]
-pub enum ParallelError {
+pub(crate) enum ParallelError {
     /// Some failed.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Failed(Vec<Failure>),
@@ -38,7 +39,7 @@ pub enum ParallelError {
 /// A step that failed on a node.
 #[derive(Debug, thiserror::Error)]
 #[error("{node}: {step}: failed\n  {}", foundation::error_chain(error).replace('\n', "\n  "))]
-pub struct Failure {
+pub(crate) struct Failure {
     node: Name,
     step: &'static str,
     error: AgentError,
@@ -153,9 +154,8 @@ pub(crate) fn succeeded<T>(outcomes: Outcomes<T>) -> Result<BTreeMap<Name, T>, P
 
 /// Note how long a step took on a node, and tell the user.
 fn tell(steps: &mut BTreeMap<&'static str, f64>, step: &'static str, node: &Name, took: Duration, is_failed: bool) {
-    let seconds = took.as_secs_f64();
     let longest = steps.entry(step).or_default();
-    *longest = longest.max((seconds * 1000.0).round() / 1000.0);
+    *longest = longest.max(rounded(took));
     let word = if is_failed { " FAILED" } else { "" };
-    let _ = writeln!(io::stderr(), "{seconds:7.1}s {node:12} {step}{word}");
+    let _ = writeln!(io::stderr(), "{:7.1}s {node:12} {step}{word}", took.as_secs_f64());
 }

@@ -13,8 +13,8 @@ use super::{New, SwapError, put};
 use crate::cluster::ClusterFiles;
 use crate::inventory::Inventory;
 use crate::placement;
+use crate::seconds::rounded;
 use crate::ssh::parallel::Parallel;
-use crate::up::rounded;
 
 /// A cluster that is there, and what changes it.
 pub(crate) struct Running<'a> {
@@ -83,8 +83,8 @@ impl<'a> Running<'a> {
             "version": new.arguments["version"],
             "sha256": new.arguments["sha256"],
             "changed": changed,
-            "build": rounded(build.as_secs_f64()),
-            "seconds": rounded(started.elapsed().as_secs_f64()),
+            "build": rounded(build),
+            "seconds": rounded(started.elapsed()),
             "steps": on.steps(),
         }))
     }

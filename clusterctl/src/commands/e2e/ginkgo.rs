@@ -26,7 +26,7 @@ const LAST_LINES: usize = 12;
 
 /// Why tests could not be run.
 #[derive(Debug, thiserror::Error)]
-pub enum GinkgoError {
+pub(crate) enum GinkgoError {
     /// The suite could not be started.
     #[error(transparent)]
     Command(#[from] CommandError),

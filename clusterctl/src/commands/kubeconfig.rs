@@ -9,7 +9,7 @@ use crate::cluster::ClusterFiles;
 
 /// Why there is none.
 #[derive(Debug, thiserror::Error)]
-pub enum KubeconfigError {
+pub(crate) enum KubeconfigError {
     /// The cluster was not made yet.
     #[error("cluster {0} has no kubeconfig; make it with `clusterctl up`, or choose another with --cluster")]
     None(Name),
@@ -22,7 +22,7 @@ pub enum KubeconfigError {
 ///
 /// # Errors
 /// When there is none.
-pub fn run(dirs: &StateDirs, name: &Name, mut output: impl Write) -> Result<(), KubeconfigError> {
+pub(crate) fn run(dirs: &StateDirs, name: &Name, mut output: impl Write) -> Result<(), KubeconfigError> {
     let path = ClusterFiles::new(dirs, name).kubeconfig();
     if !path.is_file() {
         return Err(KubeconfigError::None(name.clone()));

@@ -58,7 +58,7 @@ pub(super) struct Test {
 
 /// A test that wants something that is not there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Unavailable {
+pub(crate) struct Unavailable {
     /// Its whole name.
     pub(super) test: String,
     /// What it wants.
@@ -114,7 +114,7 @@ impl Report {
                     _ => &mut report.failed,
                 };
                 list.push(Test {
-                    seconds: crate::up::rounded(std::time::Duration::from_nanos(spec.run_time).as_secs_f64()),
+                    seconds: crate::seconds::rounded(std::time::Duration::from_nanos(spec.run_time)),
                     why: spec.failure.message.trim().to_owned(),
                     name: spec.name(),
                 });

@@ -22,10 +22,10 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::connections::Connections;
+use super::events::{Reader, Summary};
 use super::progress::Progress;
 use super::{Ansible, AnsibleError, Play};
 use crate::cluster::ClusterFiles;
-use crate::events::{Reader, Summary};
 
 /// How often to look whether Ansible has ended.
 const LOOK: Duration = Duration::from_millis(20);
@@ -34,7 +34,7 @@ const LOOK: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An Ansible that runs. It ends when this is dropped.
-pub(super) struct Begun {
+pub(super) struct Run {
     child: Child,
     shown: String,
     log: PathBuf,
@@ -43,7 +43,7 @@ pub(super) struct Begun {
     _connections: Connections,
 }
 
-impl Begun {
+impl Run {
     pub(super) fn new(
         with: &Ansible,
         play: &Play<'_>,
@@ -90,7 +90,7 @@ impl Begun {
         let progress = Progress::new(cluster.open().ok(), connections.dir.clone(), open(&log_path)?);
         let child = ansible.spawn().map_err(|source| CommandError::Spawn { command: shown.clone(), source })?;
         let events = Reader::open(&events)?;
-        Ok(Begun { child, shown, log: log_path, events, progress, _connections: connections })
+        Ok(Run { child, shown, log: log_path, events, progress, _connections: connections })
     }
 
     /// Wait until the playbook is through.
@@ -138,7 +138,7 @@ impl Begun {
     }
 }
 
-impl Drop for Begun {
+impl Drop for Run {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
             end(&mut self.child, PATIENCE);

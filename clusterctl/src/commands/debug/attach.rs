@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why delve is not attached.
 #[derive(Debug, thiserror::Error)]
-pub enum AttachError {
+pub(crate) enum AttachError {
     /// The inventory does not say how to log in.
     #[error(transparent)]
     Ssh(#[from] SshError),
