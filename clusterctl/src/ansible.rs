@@ -101,9 +101,6 @@ pub(crate) struct Ansible {
 
 impl Ansible {
     /// Find both.
-    ///
-    /// # Errors
-    /// When one is missing, or Ansible is too old.
     pub(crate) fn find(args: &AnsibleArgs, dirs: &StateDirs) -> Result<Self, AnsibleError> {
         let dir = find::playbooks(args)?;
         let program = find::program(args, dirs, &dir)?;
@@ -116,9 +113,6 @@ impl Ansible {
     }
 
     /// Run a playbook on the cluster's inventory.
-    ///
-    /// # Errors
-    /// When a task fails, the deadline passes or we are interrupted.
     pub(crate) fn run(
         &self,
         play: &Play<'_>,

@@ -42,7 +42,7 @@ impl ClusterFiles {
         ClusterFiles { name: name.clone(), dir: dirs.cluster(name) }
     }
 
-    /// Hold the right to change the cluster: two runs at the same time would share its log and kubeadm.
+    /// Take the lock that every command takes which changes the cluster: concurrent ones would share its log and kubeadm.
     ///
     /// # Errors
     /// When the lock's file cannot be made, or something in the cluster's directory leads elsewhere.
@@ -62,17 +62,11 @@ impl ClusterFiles {
     }
 
     /// Make sure that the cluster is there.
-    ///
-    /// # Errors
-    /// When it is not.
     pub(crate) fn known(&self) -> Result<(), Unknown> {
         if self.inventory().is_file() { Ok(()) } else { Err(Unknown(self.name.clone())) }
     }
 
     /// Read the inventory that the cluster was made of.
-    ///
-    /// # Errors
-    /// When the cluster is not there, or its inventory cannot be used.
     pub(crate) fn open(&self) -> Result<Inventory, OpenError> {
         self.known()?;
         let path = self.inventory();
@@ -90,10 +84,7 @@ impl ClusterFiles {
         self.dir.join("log")
     }
 
-    /// Remove all of it. What others keep in the directory stays.
-    ///
-    /// # Errors
-    /// When something cannot be removed.
+    /// Remove what clusterctl keeps. nodectl's files in the directory stay.
     pub(crate) fn remove(&self) -> Result<(), FileError> {
         files::remove_tree(&self.log_dir())?;
         for file in [self.inventory(), self.kubeconfig(), self.dir.join("bootstrap-token")] {

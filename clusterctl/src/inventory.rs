@@ -138,9 +138,6 @@ pub enum InventoryError {
 
 impl Inventory {
     /// Check all records, and put them into groups.
-    ///
-    /// # Errors
-    /// When they cannot become one cluster.
     pub(crate) fn of(nodes: &[NodeRecord]) -> Result<Self, InventoryError> {
         let clusters: BTreeSet<&Name> = nodes.iter().map(|node| &node.cluster).collect();
         let mut clusters = clusters.into_iter();
@@ -192,9 +189,6 @@ impl Inventory {
     }
 
     /// Read one. Fields that we do not write are left to Ansible: it is given the text as it came.
-    ///
-    /// # Errors
-    /// When it is empty or not an inventory.
     pub fn read(input: impl Read) -> Result<(Self, String), InventoryError> {
         let mut text = String::new();
         let mut input = input.take(untrusted::MOST);
@@ -212,9 +206,6 @@ impl Inventory {
     }
 
     /// As YAML.
-    ///
-    /// # Errors
-    /// Never, in practice.
     pub fn to_yaml(&self) -> Result<String, InventoryError> {
         Ok(format!("---\n{}", serde_saphyr::to_string(self).map_err(InventoryError::Write)?))
     }

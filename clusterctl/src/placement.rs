@@ -15,9 +15,6 @@ pub(crate) struct Elsewhere {
 }
 
 /// The nodes that run a component, or may (pods of a Deployment do on some of them): all, or those that are `named`.
-///
-/// # Errors
-/// When one of those does not run it.
 pub(crate) fn nodes(component: Component, named: &[Name], inventory: &Inventory) -> Result<Vec<Name>, Elsewhere> {
     let there = match component.kind() {
         Kind::StaticPod => inventory.control_plane(),

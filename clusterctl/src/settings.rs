@@ -157,9 +157,6 @@ pub(crate) enum SettingsError {
 
 impl Config {
     /// What the file and the command line say.
-    ///
-    /// # Errors
-    /// When one of them is wrong.
     pub(crate) fn of(args: &SettingsArgs) -> Result<Self, SettingsError> {
         let mut config = args.config.as_deref().map(Self::read).transpose()?.unwrap_or_default();
         for (gate, value) in &args.feature_gates {
@@ -192,9 +189,6 @@ impl Config {
     }
 
     /// Variables for the playbook: `kubeadm_config`, `kubeadm_patches`, `readiness_labels`. None where nothing is set.
-    ///
-    /// # Errors
-    /// When a file that it names is wrong, or a node that it names is not there.
     pub(crate) fn variables(&self, nodes: &[&Name]) -> Result<Map<String, Value>, SettingsError> {
         let mut variables = Map::new();
         let documents = kubeadm::documents(self)?;

@@ -80,9 +80,6 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Open the file, which must exist.
-    ///
-    /// # Errors
-    /// When it cannot be opened.
     pub(super) fn open(path: &Path) -> Result<Self, FileError> {
         let file = File::open(path).map_err(FileError::of("open", path))?;
         Ok(Reader { input: BufReader::new(file), partial: String::new() })

@@ -65,7 +65,7 @@ pub(crate) enum DebugError {
         /// The nodes that were asked.
         nodes: Vec<String>,
     },
-    /// Somebody else has the port.
+    /// The port is taken.
     #[error("cannot listen on port {port} of 127.0.0.1; choose another one with --port, or 0 for one that is free")]
     Port {
         /// The port.
@@ -89,9 +89,6 @@ pub(crate) enum DebugError {
 
 /// Swap a build for a debugger in, attach delve, print the swap's record with `node`, `address` (of delve, on this
 /// host), `pid` (on the node) and `debugger` (a dlv to connect with), and stay until we are interrupted or delve ends.
-///
-/// # Errors
-/// When it cannot be built, is not well, or cannot be attached to.
 pub(crate) fn run(
     dirs: &StateDirs,
     args: &DebugArgs,
@@ -115,7 +112,7 @@ pub(crate) fn run(
     let debugger = record.debugger.clone().ok_or(DebugError::NoRecord)?;
     let build = started.elapsed();
     let mut shown = cluster.put(&New::of(&record), on, args.timeout, build)?;
-    // Somebody else may put the original back while we are attached.
+    // Another command may put the original back while we are attached.
     drop(lock);
 
     let wait = Duration::from_secs(args.timeout);

@@ -118,9 +118,6 @@ fn listed(unavailable: &[Unavailable]) -> String {
 /// Build the tests, load their images into the nodes, run those that are asked for, sum up on standard error, and print
 /// a record: `cluster`, `kubernetes`, `passed`, `failed`, `skipped` (names and why), `unavailable`, `build`, `load` and
 /// `seconds` (of building the tests, loading images, and running the tests), `junit`, `log`.
-///
-/// # Errors
-/// When a test fails, none matches, or they cannot be built.
 pub(crate) fn run(
     dirs: &StateDirs,
     args: &E2eArgs,

@@ -1,4 +1,4 @@
-//! Tell where a cluster's kubeconfig is.
+//! Print the path of a cluster's kubeconfig.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use foundation::state::StateDirs;
 
 use crate::cluster::ClusterFiles;
 
-/// Why there is none.
+/// Why no path was printed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KubeconfigError {
     /// The cluster was not made yet.
@@ -19,9 +19,6 @@ pub(crate) enum KubeconfigError {
 }
 
 /// Print its path.
-///
-/// # Errors
-/// When there is none.
 pub(crate) fn run(dirs: &StateDirs, name: &Name, mut output: impl Write) -> Result<(), KubeconfigError> {
     let path = ClusterFiles::new(dirs, name).kubeconfig();
     if !path.is_file() {

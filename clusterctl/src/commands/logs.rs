@@ -94,9 +94,6 @@ pub(crate) enum LogsError {
 }
 
 /// Show the log of each node, all at the same time. Where they are several, each line begins with the node's name.
-///
-/// # Errors
-/// When a node is not reached, or none has a log.
 pub(crate) fn run(dirs: &StateDirs, args: &LogsArgs, output: impl Write) -> Result<(), LogsError> {
     let inventory = ClusterFiles::new(dirs, &args.cluster).open()?;
     let nodes = placement::nodes(args.component, &args.nodes, &inventory)?;
@@ -104,13 +101,13 @@ pub(crate) fn run(dirs: &StateDirs, args: &LogsArgs, output: impl Write) -> Resu
     let mut logs = Vec::new();
     for node in &nodes {
         let mut ssh = ssh::command(&inventory, node)?;
-        // Without the script: whoever pastes it logs in, and can look.
+        // Without the script: pasted, the command logs in there.
         let shown = command::shown(&ssh);
         ssh.arg(shell_words::join(&words));
         logs.push(NodeLog::start(node, ssh, shown, nodes.len() > 1)?);
     }
     match stream::pass_on(&mut logs, output) {
-        // Who reads us has enough.
+        // Our reader has ended, as head(1) does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
         Ok(Ended::ReaderIsGone) => return Ok(()),
         Ok(Ended::All) => {}

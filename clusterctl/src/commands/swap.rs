@@ -24,13 +24,13 @@ pub(crate) struct SwapArgs {
     /// Put back what the cluster was made with
     #[arg(long, group = "what", requires = "component")]
     pub(crate) revert: bool,
-    /// Do it again whenever the source changes, dir: or file:, until Ctrl-C
+    /// Swap again whenever the source (dir: or file:) changes, until Ctrl-C
     #[arg(long, requires = "from")]
     pub(crate) watch: bool,
     /// Only on these nodes
     #[arg(long = "node", value_name = "NODE")]
     pub(crate) nodes: Vec<Name>,
-    /// Seconds that the new one may take to be well
+    /// Seconds that the new one may take to be healthy
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) timeout: u64,
     /// The cluster
@@ -39,11 +39,11 @@ pub(crate) struct SwapArgs {
 }
 
 /// Swap, and print a record for each component: `cluster`, `component`, `version`, `sha256` (none of the two when it was
-/// put back), `changed` (tasks that changed something), `build` (seconds), `seconds` (until it was well, from the moment
-/// that it was built), `steps` (seconds of each).
+/// put back), `changed` (what was changed, counted), `build` (seconds), `seconds` (from the end of the build until it was
+/// healthy), `steps` (seconds of each).
 ///
 /// # Errors
-/// When it cannot be built, or is not well: then what ran before runs again.
+/// The component cannot be built, or is not healthy: then the one before it runs again.
 pub(crate) fn run(
     dirs: &StateDirs,
     args: &SwapArgs,
@@ -91,7 +91,7 @@ fn once(cluster: &Running<'_>, args: &SwapArgs, input: impl BufRead, output: &mu
     Ok(())
 }
 
-/// Swap, and again after each change. What fails then is the change, which the next one may mend.
+/// Swap, and again after each change. A change that fails is reported: the next one may mend it.
 fn watch(
     cluster: &Running<'_>,
     args: &SwapArgs,

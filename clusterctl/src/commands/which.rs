@@ -22,9 +22,6 @@ pub(crate) enum WhichError {
 }
 
 /// Print the path of `program`.
-///
-/// # Errors
-/// When Ansible is missing or too old, or has no such program.
 pub(crate) fn run(
     args: &AnsibleArgs,
     dirs: &StateDirs,

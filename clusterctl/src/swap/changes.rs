@@ -83,7 +83,7 @@ impl Changes {
         let handler = move |event: notify::Result<Event>| {
             let event = event.map(|event| is_change(&event) && event.paths.iter().any(|path| is_read(&sources, path)));
             if !matches!(event, Ok(false)) {
-                // Nobody listens any more: we end.
+                // The receiver is gone: we are ending.
                 let _ = send.send(event.map(|_| ()));
             }
         };

@@ -88,9 +88,6 @@ pub(super) struct Report {
 
 impl Report {
     /// Read ginkgo's report; an empty one, where the suite has not come to write it.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub(super) fn read(path: &Path) -> Result<Self, FileError> {
         if !path.is_file() {
             return Ok(Report::default());
