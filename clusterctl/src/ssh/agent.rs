@@ -85,6 +85,14 @@ impl Agent {
         Ok(Self::spawn(node, ssh, login)?)
     }
 
+    /// An agent on this host instead of a node.
+    #[cfg(test)]
+    pub(crate) fn local(node: &str) -> Self {
+        let mut python = Command::new("python3");
+        python.args(["-c", START]);
+        Self::spawn(&node.parse().expect("a name"), python, format!("ssh {node}")).expect("it runs")
+    }
+
     fn spawn(node: &Name, mut ssh: Command, login: String) -> Result<Self, CommandError> {
         // Ctrl-C reaches us alone, and we end what we have begun.
         command::end_with_us(&mut ssh, Signal::SIGTERM).process_group(0);
@@ -224,11 +232,8 @@ mod tests {
 
     use super::*;
 
-    /// An agent of this host.
     fn agent() -> Agent {
-        let mut python = Command::new("python3");
-        python.args(["-c", START]);
-        Agent::spawn(&"node1".parse().expect("a name"), python, "ssh node1".to_owned()).expect("it runs")
+        Agent::local("node1")
     }
 
     #[test]
