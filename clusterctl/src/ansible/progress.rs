@@ -22,7 +22,7 @@ use crate::ssh;
 const KUBEADM: &str = "Run kubeadm ";
 const FOLLOW: &str = "\
 log=/var/log/kubeadm.log lines=0
-# Written just now: kubeadm was faster than we. An older one is of an earlier run, and kubeadm's task truncates it.
+# Written just now: kubeadm was faster than we. An older one is of an earlier run, and kubeadm's task replaces it.
 [ $(($(date +%s) - $(stat -c %Y $log 2>/dev/null || echo 0))) -gt 1 ] || lines=+1
 exec tail --lines=$lines --follow=name --retry $log 2>/dev/null";
 
