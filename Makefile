@@ -14,7 +14,7 @@ CARGO_DENY := 0.20.2
 CLUSTER := e2e shutdown swap debug logs versions
 INTEGRATION := $(filter-out $(CLUSTER) hosts suite,$(basename $(notdir $(wildcard tests/tests/*.rs))))
 SCRIPTS := kubeadm-systemd .ci/run hack/setup hack/fuzz tests/src/vm/customize tests/tests/differential/recorder.sh \
-	clusterctl/src/debug/attach.sh $(wildcard examples/*.sh tests/tests/hosts/checks/*.sh)
+	clusterctl/src/commands/debug/attach.sh $(wildcard examples/*.sh tests/tests/hosts/checks/*.sh)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build up down check audit advisories test unit fuzz integration e2e test-suite test-versions \

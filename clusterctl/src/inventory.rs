@@ -68,19 +68,19 @@ impl Parent {
 
 /// How SSH reaches a node, in the words of Ansible's `ssh` connection plugin.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Host {
+pub(crate) struct Host {
     /// Its address.
-    pub ansible_host: IpAddr,
+    pub(crate) ansible_host: IpAddr,
     /// The port of its SSH server.
-    pub ansible_port: u16,
+    pub(crate) ansible_port: u16,
     /// The user to log in as.
     #[serde(deserialize_with = "untrusted::user")]
-    pub ansible_user: String,
+    pub(crate) ansible_user: String,
     /// The key to log in with.
     #[serde(deserialize_with = "untrusted::ssh_file")]
-    pub ansible_ssh_private_key_file: PathBuf,
+    pub(crate) ansible_ssh_private_key_file: PathBuf,
     /// Further options of ssh(1), quoted as for a shell.
-    pub ansible_ssh_common_args: String,
+    pub(crate) ansible_ssh_common_args: String,
 }
 
 /// Why there is no inventory.
@@ -138,10 +138,7 @@ pub enum InventoryError {
 
 impl Inventory {
     /// Check all records, and put them into groups.
-    ///
-    /// # Errors
-    /// When they cannot become one cluster.
-    pub fn of(nodes: &[NodeRecord]) -> Result<Self, InventoryError> {
+    pub(crate) fn of(nodes: &[NodeRecord]) -> Result<Self, InventoryError> {
         let clusters: BTreeSet<&Name> = nodes.iter().map(|node| &node.cluster).collect();
         let mut clusters = clusters.into_iter();
         let cluster = match (clusters.next(), clusters.len()) {
@@ -192,9 +189,6 @@ impl Inventory {
     }
 
     /// Read one. Fields that we do not write are left to Ansible: it is given the text as it came.
-    ///
-    /// # Errors
-    /// When it is empty or not an inventory.
     pub fn read(input: impl Read) -> Result<(Self, String), InventoryError> {
         let mut text = String::new();
         let mut input = input.take(untrusted::MOST);
@@ -212,15 +206,12 @@ impl Inventory {
     }
 
     /// As YAML.
-    ///
-    /// # Errors
-    /// Never, in practice.
     pub fn to_yaml(&self) -> Result<String, InventoryError> {
         Ok(format!("---\n{}", serde_saphyr::to_string(self).map_err(InventoryError::Write)?))
     }
 
     /// The cluster's name.
-    pub fn cluster(&self) -> &Name {
+    pub(crate) fn cluster(&self) -> &Name {
         &self.all.vars.kubeadm_systemd_cluster
     }
 
@@ -231,12 +222,12 @@ impl Inventory {
     }
 
     /// Names of the nodes that the control plane runs on.
-    pub fn control_plane(&self) -> Vec<&Name> {
+    pub(crate) fn control_plane(&self) -> Vec<&Name> {
         self.all.children.kube_control_plane.hosts.keys().collect()
     }
 
     /// How a node is reached; none, if there is no such node.
-    pub fn host(&self, node: &Name) -> Option<&Host> {
+    pub(crate) fn host(&self, node: &Name) -> Option<&Host> {
         let groups = &self.all.children;
         groups.kube_control_plane.hosts.get(node).or_else(|| groups.kube_node.hosts.get(node))
     }
@@ -247,7 +238,7 @@ impl Inventory {
     }
 
     /// URL of the API server.
-    pub fn server(&self) -> String {
+    pub(crate) fn server(&self) -> String {
         let host = self.all.children.kube_control_plane.hosts.values().next();
         host.map_or_else(String::new, |host| match host.ansible_host {
             IpAddr::V4(address) => format!("https://{address}:6443"),

@@ -76,7 +76,7 @@ impl Fixture {
         json!({"name": name, "cluster": cluster, "role": role, "addresses": [address], "ssh": ssh})
     }
 
-    /// An inventory of one node, at whose address nothing listens.
+    /// An inventory of one node that does not exist.
     fn inventory(&self, port: u16) -> String {
         let mut node = self.node("node1", "dev", "control-plane", "127.0.0.1");
         node["ssh"]["port"] = json!(port);
@@ -129,7 +129,7 @@ fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Wait until no process of this id runs; one that nobody has waited for yet does not count.
+/// Wait until no process of this id runs; a zombie counts as ended.
 fn wait_gone(pid_file: &Path) {
     let pid = fs::read_to_string(pid_file).expect("a process id");
     let stat = format!("/proc/{}/stat", pid.trim());
@@ -290,7 +290,7 @@ fn a_new_enough_ansible_of_the_host_is_taken_where_there_is_no_pinned_one() {
 #[test]
 fn an_unreachable_host_is_named_with_the_log_and_a_command_to_replay() {
     let fixture = Fixture::new();
-    // Nothing listens there any more.
+    // The listener is closed again.
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
     let message = fixture.refused(&["up", "--timeout", "60"], &fixture.inventory(port));
     assert!(message.contains("node1") && message.contains("UNREACHABLE"), "{message}");

@@ -95,7 +95,7 @@ fn the_token_is_in_no_log(cluster: &Cluster) {
     }
 }
 
-/// Users other than root can neither enter their directory nor read one in a command line.
+/// Other users can neither enter the directories nor read a secret in a command line.
 fn secrets_are_roots_alone(cluster: &Cluster) {
     let state = Path::new("/var/lib/kubeadm-systemd");
     let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o7777;

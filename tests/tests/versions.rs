@@ -39,7 +39,7 @@ fn a_cluster_is_upgraded_while_a_deployment_is_served() {
     let addresses = addresses(&cluster);
     wait_for("all nodes to answer", || addresses.iter().all(|address| get(*address).is_ok()));
     let client = Client::of(addresses);
-    // A node that the user has cordoned stays cordoned.
+    // A node that was cordoned before stays so.
     cluster.kubectl(&["cordon", "node3"]);
     let record = upgrade(&cluster);
     let (requests, lost) = client.end();

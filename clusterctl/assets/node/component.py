@@ -1,4 +1,4 @@
-"""What runs of a component on a node, and what became of it."""
+"""What the swap programs share: commands, processes by their content, waits, and rolling back."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Late(Problem):
 
 
 def answer(act, arguments):
-    """Do what a program does, and tell whether that has changed something, or what went wrong: then it is as it was."""
+    """Swap, and tell whether that has changed something, or what went wrong: then it was rolled back."""
     try:
-        # Another one may take so long, and as long again to take back what is not well.
+        # Another swap may take this long, and as long again to roll back.
         with alone(2 * arguments["timeout"] + PATIENCE):
             return {"changed": act(arguments)}
     except Problem as problem:
@@ -46,7 +46,7 @@ def answer(act, arguments):
 
 @contextlib.contextmanager
 def alone(seconds):
-    """Let nobody else swap on this node. One whose connection is cut goes on, until it knows how it ends."""
+    """Allow no other swap on this node. A swap whose connection is cut goes on until it has succeeded or rolled back."""
     os.makedirs(RUN, exist_ok=True)
     with open(f"{RUN}/swap.lock", "w", encoding="utf-8") as file:
 
@@ -61,12 +61,12 @@ def alone(seconds):
         yield
 
 
-def take_back(problem, back, told):
-    """Go back to what was there because of a problem, and raise that, with what has become of going back."""
+def roll_back(problem, back, told):
+    """Roll back because of a problem, and raise that, with how the rollback went."""
     try:
         back()
     except Problem as second:
-        raise Problem(f"{problem}\nand it could not be taken back: {second}") from None
+        raise Problem(f"{problem}\nand it could not be rolled back: {second}") from None
     raise Problem(f"{problem}\n{told}") from None
 
 

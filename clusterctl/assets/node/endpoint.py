@@ -19,7 +19,7 @@ import urllib.request
 
 from component import Problem, run
 
-# Of kubeadm's for who administers a cluster.
+# The administrator's kubeconfig, which kubeadm writes.
 ADMIN = "/etc/kubernetes/admin.conf"
 
 # Seconds that the API server may take for an answer, and a health endpoint.
@@ -103,14 +103,14 @@ def opener(context):
 
 @functools.cache
 def trusting():
-    """The same, as kubelet's probes do: whoever signed the certificate."""
+    """The same, without verifying certificates, as kubelet's probes do."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return opener(context)
 
 
-def is_well(url):
+def is_healthy(url):
     """Tell whether a health endpoint says so."""
     try:
         with trusting().open(url, timeout=HEALTH_PATIENCE) as answer:

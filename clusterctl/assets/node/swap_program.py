@@ -1,4 +1,4 @@
-"""Replace a program of a node, restart its service, and take it back when that is not well."""
+"""Replace a program of a node, restart its service, and roll back if that is not healthy."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from component import (
     last_lines,
     run,
     sha256,
-    take_back,
+    roll_back,
     wait,
 )
-from endpoint import Api, is_well
+from endpoint import Api, is_healthy
 
 # Those that a service runs all the time.
 SERVICES = ("containerd", "kubelet")
@@ -59,7 +59,7 @@ class Program:
         try:
             self.switch(new, digest, version)
         except Problem as problem:
-            take_back(problem, lambda: self.back("previous"), f"the previous {self.name} is back")
+            roll_back(problem, lambda: self.back("previous"), f"the previous {self.name} is back")
         return True
 
     def check(self, new, digest):
@@ -90,7 +90,7 @@ class Program:
             os.unlink(kept)
         program = kept if os.path.exists(kept) else self.path
         digest = sha256(program)
-        # One that is in place may not run yet: somebody was killed in between.
+        # It may be in place and not run yet, if a swap was killed in between.
         is_other = program == kept or not self.runs(digest)
         if is_other:
             self.switch(program, digest, None)
@@ -99,8 +99,8 @@ class Program:
         return is_other
 
     def switch(self, program, digest, version):
-        """Put a program in place, restart its service, and wait until that runs it and is well."""
-        # What is needed to tell that it is well: before anything has changed.
+        """Put a program in place, restart its service, and wait until that runs it and is healthy."""
+        # Health is asked of the API server: if that cannot be reached, fail before anything has changed.
         api = Api("/etc/kubernetes/kubelet.conf") if self.name == "kubelet" else None
         # In one step: the program is there all the time.
         os.replace(program, self.path)
@@ -118,16 +118,16 @@ class Program:
             state = dict(line.split("=", 1) for line in show(unit, "SubState", "NRestarts"))
             if state["SubState"] in ("auto-restart", "failed") or state["NRestarts"] != "0":
                 raise Problem(f"{self.name} has ended right after its start; its log:\n{log(unit, started)}")
-            return bool(self.processes.of(digest)) and (self.node_is_well(api, started, version) if api else serves_kubelet())
+            return bool(self.processes.of(digest)) and (self.node_is_healthy(api, started, version) if api else serves_kubelet())
 
         try:
-            wait(self.timeout, is_done, f"{self.name} is not well")
+            wait(self.timeout, is_done, f"{self.name} is not healthy")
         except Late as problem:
             raise Problem(f"{problem}; its log:\n{log(unit, started)}") from None
 
-    def node_is_well(self, api, started, version):
+    def node_is_healthy(self, api, started, version):
         """Tell whether kubelet does its work: it has told the API server so since its start."""
-        if not is_well("http://127.0.0.1:10248/healthz"):
+        if not is_healthy("http://127.0.0.1:10248/healthz"):
             return False
         try:
             status = api.get(f"/api/v1/nodes/{self.node}")["status"]
@@ -141,7 +141,7 @@ class Program:
 
 
 def serves_kubelet():
-    """Tell whether containerd's plugin for kubelet has come up: containerd runs without it, too."""
+    """Tell whether containerd's CRI plugin runs: containerd goes on without it."""
     try:
         lines = [line.split() for line in run("ctr", "plugins", "ls").splitlines()]
     except Problem:
@@ -179,6 +179,6 @@ def main(arguments):
 
     By `state`: a `new` one, which was sent as .COMPONENT.sent beside the program that is there, whose digest is `sha256`,
     and whose `version`, if it has one, the node has to report; the `previous` one; or the `original`, which came with the
-    node. It may take `timeout` seconds to be well.
+    node. It may take `timeout` seconds to be healthy.
     """
     return answer(act, arguments)

@@ -1,4 +1,4 @@
-"""Have kubelet run another image in a static pod, at once, and take it back when that is not well."""
+"""Have kubelet run another image in a static pod, at once, and roll back if that is not healthy."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from component import (
     last_lines,
     run,
     succeeds,
-    take_back,
+    roll_back,
     wait,
 )
-from endpoint import Api, is_well
+from endpoint import Api, is_healthy
 
 # Beside the manifests, in a directory that kubelet does not read.
 KEPT = "/etc/kubernetes/kubeadm-systemd/swapped"
@@ -36,7 +36,7 @@ UNELECTED = "--leader-elect=false"
 # watches, until kubelet kills it after 30.
 PATIENCE = 2
 
-# A container that has a log and no process after so many seconds has come to its end.
+# A container that has a log and no process after so many seconds has ended.
 STILLBORN = 2
 
 
@@ -93,7 +93,7 @@ class StaticPod:
         except Problem as problem:
             # Where kubelet has not even ended the old one, that one does.
             back = functools.partial(self.back, "previous", lambda is_new, digest: is_new or digest != sha256)
-            take_back(problem, back, f"{self.name} is back at {running['image']}")
+            roll_back(problem, back, f"{self.name} is back at {running['image']}")
         return True
 
     def back(self, which, is_it=lambda is_new, _: is_new):
@@ -111,7 +111,7 @@ class StaticPod:
         return True
 
     def switch(self, content, is_it):
-        """Have kubelet run a manifest, and wait until the process that `is_it` is well and leads."""
+        """Have kubelet run a manifest, and wait until the process that `is_it` is healthy and leads."""
         holder = None if UNELECTED in content else self.holder()
         old, logs = self.processes.ids(), set(self.logs())
         started, seen, released = time.time(), set(), False
@@ -130,13 +130,13 @@ class StaticPod:
             if left and not now and time.time() - started > PATIENCE:
                 kill(left)
             if holder and not released and not left:
-                # It does not give its lease back. Who waits for it looks twice a second.
+                # It does not give its lease back. The next leader looks twice a second.
                 self.release(holder)
                 released = True
-            return bool(now) and is_well(probe) and (not holder or self.leads_instead_of(holder))
+            return bool(now) and is_healthy(probe) and (not holder or self.leads_instead_of(holder))
 
         try:
-            wait(self.timeout, is_done, f"{self.name} is not well")
+            wait(self.timeout, is_done, f"{self.name} is not healthy")
         except Problem as problem:
             if logs != set(self.logs()):
                 raise
@@ -169,7 +169,7 @@ class StaticPod:
         return last_lines("\n".join(lines))
 
     def holder(self):
-        """Who leads."""
+        """The holder of the lease."""
         if self.name not in ELECTED:
             return None
         return self.api.get(self.lease)["spec"].get("holderIdentity", "")
@@ -185,7 +185,7 @@ class StaticPod:
         """Let another one lead, unless one does already."""
         field = {"path": "/spec/holderIdentity"}
         patch = [{"op": "test", "value": holder, **field}, {"op": "replace", "value": "", **field}]
-        # Fails when somebody was faster.
+        # Fails if another process was faster.
         succeeds(self.api.patch, self.lease, "json", patch)
 
 
@@ -207,7 +207,7 @@ def manifest(path):
 
 
 def has_probes(container):
-    """Tell whether kubelet asks a container whether it is well."""
+    """Tell whether kubelet asks a container whether it is healthy."""
     return any(probe in container for probe in PROBES)
 
 
@@ -215,7 +215,7 @@ def ease(container):
     """Change of a container what must be another way for its process to outlive a breakpoint."""
     is_election = [word.startswith("--leader-elect=") for word in container["command"]]
     if any(is_election):
-        # Who does not answer loses the election, and ends itself.
+        # A process that is stopped loses the lease, and then ends itself.
         others = [word for word, is_it in zip(container["command"], is_election) if not is_it]
         container["command"] = [*others, UNELECTED]
     for probe in PROBES:
@@ -223,9 +223,9 @@ def ease(container):
 
 
 def probe_url(container):
-    """Where kubelet asks whether a container is well."""
+    """Where kubelet asks whether a container is healthy."""
     if not has_probes(container):
-        raise Problem(f"the manifest of {container['name']} has no probe that would tell whether it is well")
+        raise Problem(f"the manifest of {container['name']} has no probe that would tell whether it is healthy")
     get = next(container[probe] for probe in PROBES if probe in container)["httpGet"]
     ports = {port.get("name"): port["containerPort"] for port in container.get("ports", [])}
     port = ports.get(get["port"], get["port"])
@@ -267,7 +267,7 @@ def main(arguments):
     """Swap the static pod of a `component` on `node`, the node's name in the cluster.
 
     By `state`: a `new` one, that is an `image` that the node has, whose program's digest is `sha256`; the `previous` one;
-    or the `original`, which kubeadm has written. It may take `timeout` seconds to be well. With a `debugger` that will
+    or the `original`, which kubeadm has written. It may take `timeout` seconds to be healthy. With a `debugger` that will
     stop its process, it has no probes, leads without an election, and is not ended for being slow to answer.
     """
     return answer(act, arguments)

@@ -1,11 +1,11 @@
-"""Have a DaemonSet or a Deployment of kubeadm's run another image, and take it back when that is not well."""
+"""Have a DaemonSet or a Deployment of kubeadm's run another image, and roll back if that is not healthy."""
 
 from __future__ import annotations
 
 import functools
 import json
 
-from component import PROBES, Problem, answer, last_lines, take_back, wait
+from component import PROBES, Problem, answer, last_lines, roll_back, wait
 from endpoint import Api
 
 # Where the API server has them (kubernetes.io/docs/reference/using-api/api-concepts/).
@@ -52,7 +52,7 @@ class Workload:
             self.switch(before, new, original)
         except Problem as problem:
             back = functools.partial(self.switch, before, old, None if original == old else original)
-            take_back(problem, back, f"{self.name} is back at {old['image']}")
+            roll_back(problem, back, f"{self.name} is back at {old['image']}")
         return True
 
     def back(self):
@@ -77,7 +77,7 @@ class Workload:
     def switch(self, before, fields, original):
         """Set the image and the probes of all pods at once, and wait until they are ready."""
         field = STRATEGY[self.kind]
-        # Where a swap was cut off, what is there is not the usual.
+        # If a swap was killed, the present strategy is not the usual one.
         usual = annotation(before, USUAL) or {each: before["spec"].get(each) for each in (field, "minReadySeconds")}
         template = {"spec": {"containers": [{"name": self.name, **fields}]}}
         at_once = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "100%", "maxSurge": 0}}
@@ -142,6 +142,6 @@ def main(arguments):
     """Swap a `component` in all pods of its `object`, a `daemonset` or a `deployment`.
 
     By `state`: a `new` one, that is an `image` that the nodes have; or the `original`, which kubeadm has put there. It may
-    take `timeout` seconds to be well. With a `debugger` that will stop its process, it has no probes.
+    take `timeout` seconds to be healthy. With a `debugger` that will stop its process, it has no probes.
     """
     return answer(act, arguments)

@@ -14,13 +14,17 @@ use foundation::command;
 use foundation::name::Name;
 use nix::sys::signal::Signal;
 
-use crate::events::Event;
+use super::events::Event;
 use crate::inventory::Inventory;
 use crate::ssh;
 
-/// How tasks begin that run kubeadm; its output goes to `kubeadm_log` (role kubeadm).
+/// How the names of tasks begin that run kubeadm, and what follows its output on the node (role kubeadm, `kubeadm_log`).
 const KUBEADM: &str = "Run kubeadm ";
-const KUBEADM_LOG: &str = "/var/log/kubeadm.log";
+const FOLLOW: &str = "\
+log=/var/log/kubeadm.log lines=0
+# Written just now: kubeadm was faster than we. An older one is of an earlier run, and kubeadm's task replaces it.
+[ $(($(date +%s) - $(stat -c %Y $log 2>/dev/null || echo 0))) -gt 1 ] || lines=+1
+exec tail --lines=$lines --follow=name --retry $log 2>/dev/null";
 
 /// After how long, and then how often, the user is told what is being waited for.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -85,8 +89,7 @@ impl Progress {
         }) else {
             return;
         };
-        // It may not be there yet. `exec`: tail ends with the connection.
-        ssh.arg(format!("exec tail --lines=+1 --follow=name --retry {KUBEADM_LOG} 2>/dev/null"));
+        ssh.arg(FOLLOW);
         command::end_with_us(&mut ssh, Signal::SIGTERM);
         let spawned = ssh.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let Ok(mut child) = spawned else { return };

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use foundation::command::{self, CommandError};
 use foundation::files::FileError;
@@ -37,7 +37,7 @@ sys.modules['agent'].main()
 
 /// Why SSH was not started.
 #[derive(Debug, thiserror::Error)]
-pub enum AgentStartError {
+pub(crate) enum AgentStartError {
     /// The inventory does not say how to log in.
     #[error(transparent)]
     Ssh(#[from] SshError),
@@ -77,23 +77,34 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// Log in to a node. It is not waited for: a node that cannot be reached is an error of the first request.
+    /// Log in to a node, without waiting for it: that a node cannot be reached is an error of the first request.
     pub(crate) fn start(inventory: &Inventory, node: &Name) -> Result<Self, AgentStartError> {
-        let python = inventory.python();
         let mut ssh = super::command(inventory, node)?;
         let login = command::shown(&ssh);
-        ssh.arg(shell_words::join([python, "-c", START]));
-        // Ctrl-C is for us: we end what we have begun.
+        ssh.arg(shell_words::join([inventory.python(), "-c", START]));
+        Ok(Self::spawn(node, ssh, login)?)
+    }
+
+    /// An agent on this host instead of a node.
+    #[cfg(test)]
+    pub(crate) fn local(node: &str) -> Self {
+        let mut python = Command::new("python3");
+        python.args(["-c", START]);
+        Self::spawn(&node.parse().expect("a name"), python, format!("ssh {node}")).expect("it runs")
+    }
+
+    fn spawn(node: &Name, mut ssh: Command, login: String) -> Result<Self, CommandError> {
+        // Ctrl-C reaches us alone, and we end what we have begun.
         command::end_with_us(&mut ssh, Signal::SIGTERM).process_group(0);
         ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = ssh.spawn().map_err(command::not_started(&ssh))?;
         let (requests, answers) = (child.stdin.take(), child.stdout.take());
-        let answers =
-            BufReader::new(answers.ok_or_else(|| command::not_started(&ssh)(io::ErrorKind::BrokenPipe.into()))?);
+        let answers = answers.ok_or_else(|| command::not_started(&ssh)(io::ErrorKind::BrokenPipe.into()))?;
+        let answers = BufReader::new(answers);
         let mut agent = Agent { node: node.clone(), ssh: child, login, requests, answers, has_zstd: None };
         let modules: Map<String, Value> =
             MODULES.iter().map(|(name, text)| ((*name).to_owned(), json!(text))).collect();
-        // 40 KiB, which a pipe takes at once. If ssh has ended already, the first request finds out why.
+        // Less than the 64 KiB that a pipe takes at once. If ssh has ended already, the first request finds out why.
         let _ = agent.send(&Value::Object(modules));
         Ok(agent)
     }
@@ -212,5 +223,43 @@ impl Drop for Agent {
         // If it is busy, what it does on the node goes on without its connection.
         let _ = self.ssh.kill();
         let _ = self.ssh.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn agent() -> Agent {
+        Agent::local("node1")
+    }
+
+    #[test]
+    fn a_command_that_does_not_read_its_input_fails_alone() {
+        let mut agent = agent();
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        // More than a pipe holds.
+        fs::write(file.path(), vec![b'x'; 3 << 20]).expect("written");
+        let error = agent.feed("echo 'no room' >&2; exit 3", file.path()).expect_err("it fails").to_string();
+        let shown = format!("`ssh node1 'echo '\\''no room'\\'' >&2; exit 3' <{}`", file.path().display());
+        assert!(error.starts_with(&shown) && error.ends_with("exit status: 3:\n  no room"), "{error}");
+        assert_eq!(agent.feed("wc -c", file.path()).expect("it runs").trim(), (3 << 20).to_string());
+        assert_eq!(agent.shell("echo after").expect("it runs"), "after\n");
+    }
+
+    #[test]
+    fn an_agent_that_has_ended_is_shown_with_its_last_words() {
+        let mut agent = agent();
+        agent.shell("true").expect("it runs");
+        let error = agent.swap("no_such_program", &json!({})).expect_err("it has ended").to_string();
+        assert!(error.starts_with("`ssh node1` failed with exit status: 1:\n  Traceback"), "{error}");
+        assert!(matches!(agent.shell("true"), Err(AgentError::Command(_))), "and stays ended");
+    }
+
+    #[test]
+    fn what_is_sent_at_first_fits_into_a_pipe() {
+        assert!(MODULES.iter().map(|(_, text)| json!(text).to_string().len()).sum::<usize>() < 60 << 10);
     }
 }

@@ -12,13 +12,14 @@ use nix::sys::signal::Signal;
 
 use super::agent::{Agent, AgentError, AgentStartError};
 use crate::inventory::Inventory;
+use crate::seconds::rounded;
 
 /// How often to look whether we are interrupted.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Why not all nodes did what they were asked.
 #[derive(Debug, thiserror::Error)]
-pub enum ParallelError {
+pub(crate) enum ParallelError {
     /// Some failed.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Failed(Vec<Failure>),
@@ -38,7 +39,7 @@ pub enum ParallelError {
 /// A step that failed on a node.
 #[derive(Debug, thiserror::Error)]
 #[error("{node}: {step}: failed\n  {}", foundation::error_chain(error).replace('\n', "\n  "))]
-pub struct Failure {
+pub(crate) struct Failure {
     node: Name,
     step: &'static str,
     error: AgentError,
@@ -153,9 +154,46 @@ pub(crate) fn succeeded<T>(outcomes: Outcomes<T>) -> Result<BTreeMap<Name, T>, P
 
 /// Note how long a step took on a node, and tell the user.
 fn tell(steps: &mut BTreeMap<&'static str, f64>, step: &'static str, node: &Name, took: Duration, is_failed: bool) {
-    let seconds = took.as_secs_f64();
     let longest = steps.entry(step).or_default();
-    *longest = longest.max((seconds * 1000.0).round() / 1000.0);
+    *longest = longest.max(rounded(took));
     let word = if is_failed { " FAILED" } else { "" };
-    let _ = writeln!(io::stderr(), "{seconds:7.1}s {node:12} {step}{word}");
+    let _ = writeln!(io::stderr(), "{:7.1}s {node:12} {step}{word}", took.as_secs_f64());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parallel(interrupted: &AtomicBool) -> Parallel<'_> {
+        let agents = ["node1", "node2"].map(Agent::local).into();
+        Parallel { agents, interrupted, deadline: None, steps: BTreeMap::new() }
+    }
+
+    #[test]
+    fn each_node_has_its_own_outcome_and_a_failure_names_its_node_and_step() {
+        let interrupted = AtomicBool::new(false);
+        let mut on = parallel(&interrupted);
+        let work =
+            |agent: &mut Agent| agent.shell(if agent.node().as_str() == "node2" { "exit 4" } else { "echo well" });
+        let outcomes = on.on(&on.nodes(), "Try", work).expect("both have ended");
+        assert_eq!(
+            outcomes.iter().map(|(node, outcome)| (node.as_str(), outcome.is_ok())).collect::<Vec<_>>(),
+            [("node1", true), ("node2", false)]
+        );
+        let error = on.all("Try again", work).expect_err("one fails").to_string();
+        assert_eq!(error, "node2: Try again: failed\n  `ssh node2 'exit 4'` failed with exit status: 4");
+        assert!(on.steps().contains_key("Try") && on.steps().contains_key("Try again"));
+    }
+
+    #[test]
+    fn an_interrupt_and_the_deadline_end_what_is_waited_for() {
+        let interrupted = AtomicBool::new(true);
+        let sleep = |agent: &mut Agent| agent.shell("exec sleep 3");
+        assert!(matches!(parallel(&interrupted).all("Sleep", sleep), Err(ParallelError::Interrupted)));
+        let interrupted = AtomicBool::new(false);
+        let mut on = parallel(&interrupted);
+        on.limit(Duration::from_millis(300));
+        let error = on.all("Sleep", sleep).expect_err("it takes too long").to_string();
+        assert_eq!(error, "Sleep: not done within 0 s");
+    }
 }

@@ -14,12 +14,12 @@ pub(crate) struct New {
     /// The component.
     pub(crate) component: Component,
     /// What the node's program is told of it: `component`, `state`, and of a new one what its record says.
-    pub(super) arguments: Value,
+    pub(crate) arguments: Value,
 }
 
 impl New {
     /// What the cluster was made with.
-    pub(super) fn original(component: Component) -> Self {
+    pub(crate) fn original(component: Component) -> Self {
         New { component, arguments: json!({"component": component, "state": "original"}) }
     }
 
@@ -31,18 +31,18 @@ impl New {
     }
 
     /// Whether it is what the cluster was made with.
-    pub(super) fn is_original(&self) -> bool {
+    pub(crate) fn is_original(&self) -> bool {
         self.arguments["state"] == "original"
     }
 
     /// A file of this host that the record names.
-    pub(super) fn path(&self, field: &str) -> Option<PathBuf> {
+    pub(crate) fn path(&self, field: &str) -> Option<PathBuf> {
         self.arguments[field].as_str().map(PathBuf::from)
     }
 }
 
 /// Have nodectl build it.
-pub(super) fn built(dirs: &StateDirs, component: Component, source: &str) -> Result<Vec<New>, SwapError> {
+pub(crate) fn built(dirs: &StateDirs, component: Component, source: &str) -> Result<Vec<New>, SwapError> {
     Ok(records(dirs, component, source, &[])?.iter().map(New::of).collect())
 }
 

@@ -1,4 +1,4 @@
-//! A running cluster, of which components are replaced.
+//! The running cluster whose components are swapped: its nodes, its lock, and the record of a swap.
 
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -13,10 +13,10 @@ use super::{New, SwapError, put};
 use crate::cluster::ClusterFiles;
 use crate::inventory::Inventory;
 use crate::placement;
+use crate::seconds::rounded;
 use crate::ssh::parallel::Parallel;
-use crate::up::rounded;
 
-/// A cluster that is there, and what changes it.
+/// A running cluster.
 pub(crate) struct Running<'a> {
     name: &'a Name,
     dirs: &'a StateDirs,
@@ -38,7 +38,7 @@ impl<'a> Running<'a> {
         self.dirs
     }
 
-    /// Hold the right to change it.
+    /// Take the lock that every command takes which changes the cluster.
     pub(crate) fn lock(&self) -> Result<Lock, SwapError> {
         Ok(self.files.lock(self.dirs)?)
     }
@@ -48,7 +48,7 @@ impl<'a> Running<'a> {
         &self.inventory
     }
 
-    /// The nodes that a component is to be replaced on: all that it runs on, or those that are `named`.
+    /// The nodes on which a component is replaced: all that run it, or those that are `named`.
     pub(crate) fn nodes(&self, component: Component, named: &[Name]) -> Result<Vec<Name>, SwapError> {
         if component.kind() == Kind::Workload && !named.is_empty() {
             return Err(SwapError::Everywhere(component));
@@ -56,7 +56,7 @@ impl<'a> Running<'a> {
         self.that_run(component, named)
     }
 
-    /// The nodes that it runs on, or those of them that are `named`.
+    /// The nodes that run it, or those of them that are `named`.
     pub(crate) fn that_run(&self, component: Component, named: &[Name]) -> Result<Vec<Name>, SwapError> {
         Ok(placement::nodes(component, named, &self.inventory)?)
     }
@@ -83,8 +83,8 @@ impl<'a> Running<'a> {
             "version": new.arguments["version"],
             "sha256": new.arguments["sha256"],
             "changed": changed,
-            "build": rounded(build.as_secs_f64()),
-            "seconds": rounded(started.elapsed().as_secs_f64()),
+            "build": rounded(build),
+            "seconds": rounded(started.elapsed()),
             "steps": on.steps(),
         }))
     }

@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why delve is not attached.
 #[derive(Debug, thiserror::Error)]
-pub enum AttachError {
+pub(crate) enum AttachError {
     /// The inventory does not say how to log in.
     #[error(transparent)]
     Ssh(#[from] SshError),
@@ -188,7 +188,7 @@ fn socket(dirs: &StateDirs) -> Result<PathBuf, FileError> {
     DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(FileError::of("create", &dir))?;
     for name in files::names_in(&dir)? {
         let left = dir.join(name);
-        // Of one that was killed: nobody listens.
+        // Left by a killed `debug`: connections are refused.
         if UnixStream::connect(&left).is_err() {
             let _ = fs::remove_file(&left);
         }

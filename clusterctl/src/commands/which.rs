@@ -9,7 +9,7 @@ use crate::ansible::{Ansible, AnsibleArgs, AnsibleError};
 
 /// Why a program's path was not told.
 #[derive(Debug, thiserror::Error)]
-pub enum WhichError {
+pub(crate) enum WhichError {
     /// There is no Ansible.
     #[error(transparent)]
     Ansible(#[from] AnsibleError),
@@ -22,10 +22,12 @@ pub enum WhichError {
 }
 
 /// Print the path of `program`.
-///
-/// # Errors
-/// When Ansible is missing or too old, or has no such program.
-pub fn run(args: &AnsibleArgs, dirs: &StateDirs, program: &Path, mut output: impl Write) -> Result<(), WhichError> {
+pub(crate) fn run(
+    args: &AnsibleArgs,
+    dirs: &StateDirs,
+    program: &Path,
+    mut output: impl Write,
+) -> Result<(), WhichError> {
     let path = Ansible::find(args, dirs)?.program(program);
     if !path.is_file() {
         return Err(WhichError::None(path));

@@ -22,21 +22,21 @@ use crate::inventory::Inventory;
 
 /// What `clusterctl export-logs` is asked.
 #[derive(Clone, Debug, clap::Args)]
-pub struct ExportLogsArgs {
+pub(crate) struct ExportLogsArgs {
     /// Where to: a directory that is empty or not there
     #[arg(value_name = "DIR")]
-    pub dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// Seconds that it may take
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
-    pub timeout: u64,
+    pub(crate) timeout: u64,
     /// The cluster
     #[arg(long, value_name = "NAME", env = "KUBEADM_SYSTEMD_CLUSTER", default_value = "default")]
-    pub cluster: Name,
+    pub(crate) cluster: Name,
 }
 
 /// Why not everything was exported.
 #[derive(Debug, thiserror::Error)]
-pub enum ExportLogsError {
+pub(crate) enum ExportLogsError {
     /// The cluster does not exist, or its inventory cannot be used.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -72,7 +72,7 @@ struct Missing {
 ///
 /// # Errors
 /// When something is missing: the rest is there.
-pub fn run(
+pub(crate) fn run(
     dirs: &StateDirs,
     ansible: &AnsibleArgs,
     args: &ExportLogsArgs,

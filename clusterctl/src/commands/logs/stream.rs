@@ -15,7 +15,7 @@ pub(super) struct NodeLog<'a> {
     /// The command, quoted for a shell.
     pub(super) command: String,
     pub(super) child: Child,
-    /// None when it has come to its end.
+    /// `None` at its end.
     stdout: Option<ChildStdout>,
     /// Whether its lines are told from others'.
     is_named: bool,
@@ -74,8 +74,8 @@ pub(super) enum Ended {
     ReaderIsGone,
 }
 
-/// Pass on what comes from any node, until all have ended or nobody reads our standard output any more: `| head` may be
-/// through long before the next line comes.
+/// Pass on what comes from any node, until all have ended or the reader of our standard output is gone: `| head` may end
+/// long before the next line comes.
 pub(super) fn pass_on(logs: &mut [NodeLog], mut output: impl Write) -> io::Result<Ended> {
     let ours = io::stdout();
     loop {

@@ -1,4 +1,4 @@
-//! Tell where a cluster's kubeconfig is.
+//! Print the path of a cluster's kubeconfig.
 
 use std::io::{self, Write};
 
@@ -7,9 +7,9 @@ use foundation::state::StateDirs;
 
 use crate::cluster::ClusterFiles;
 
-/// Why there is none.
+/// Why no path was printed.
 #[derive(Debug, thiserror::Error)]
-pub enum KubeconfigError {
+pub(crate) enum KubeconfigError {
     /// The cluster was not made yet.
     #[error("cluster {0} has no kubeconfig; make it with `clusterctl up`, or choose another with --cluster")]
     None(Name),
@@ -19,10 +19,7 @@ pub enum KubeconfigError {
 }
 
 /// Print its path.
-///
-/// # Errors
-/// When there is none.
-pub fn run(dirs: &StateDirs, name: &Name, mut output: impl Write) -> Result<(), KubeconfigError> {
+pub(crate) fn run(dirs: &StateDirs, name: &Name, mut output: impl Write) -> Result<(), KubeconfigError> {
     let path = ClusterFiles::new(dirs, name).kubeconfig();
     if !path.is_file() {
         return Err(KubeconfigError::None(name.clone()));

@@ -1,4 +1,4 @@
-//! A port of this host's loopback that leads to delve, for one user alone: who reaches delve can do all that the process
+//! A port of this host's loopback that leads to delve, for one user alone: a client of delve can do all that the process
 //! can, and every user of this host reaches the loopback.
 
 use std::fs;
@@ -14,7 +14,7 @@ use nix::sys::socket::{
 };
 use nix::unistd::geteuid;
 
-/// A port at which nobody listens yet: who connects is refused, and not kept waiting for delve.
+/// A port that is taken but does not listen yet: clients are refused instead of waiting for delve.
 pub(super) struct Gate(TcpListener);
 
 impl Gate {
@@ -78,7 +78,7 @@ where
     });
 }
 
-/// Whether the other end is ours, or that of the user who runs us by sudo(8).
+/// Whether the client belongs to our user, or to the one that runs us by sudo(8).
 fn is_ours(client: &TcpStream) -> bool {
     let Ok((SocketAddr::V4(there), SocketAddr::V4(here))) =
         client.peer_addr().and_then(|there| Ok((there, client.local_addr()?)))

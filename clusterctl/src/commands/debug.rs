@@ -19,30 +19,30 @@ use gate::Gate;
 
 /// What `clusterctl debug` is asked.
 #[derive(Clone, Debug, clap::Args)]
-pub struct DebugArgs {
+pub(crate) struct DebugArgs {
     /// The component
     #[arg(value_name = "COMPONENT")]
-    pub component: Component,
+    pub(crate) component: Component,
     /// Where its source comes from: dir:PATH or go:VERSION; see nodectl-component(1)
     #[arg(long, value_name = "SOURCE")]
-    pub from: String,
+    pub(crate) from: String,
     /// The node whose process is debugged, where there are several
     #[arg(long, value_name = "NODE")]
-    pub node: Option<Name>,
+    pub(crate) node: Option<Name>,
     /// The port of 127.0.0.1 that delve is reached at; 0 for one that is free
     #[arg(long, value_name = "PORT", default_value_t = 2345)]
-    pub port: u16,
+    pub(crate) port: u16,
     /// Seconds that the component may take to be well, and delve to answer
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    pub timeout: u64,
+    pub(crate) timeout: u64,
     /// The cluster
     #[arg(long, value_name = "NAME", env = "KUBEADM_SYSTEMD_CLUSTER", default_value = "default")]
-    pub cluster: Name,
+    pub(crate) cluster: Name,
 }
 
 /// Why a component is not debugged.
 #[derive(Debug, thiserror::Error)]
-pub enum DebugError {
+pub(crate) enum DebugError {
     /// No process of it stays.
     #[error("{} has no process that stays: it is a command, and ends when it has done its work", .0.name())]
     Command(Component),
@@ -65,7 +65,7 @@ pub enum DebugError {
         /// The nodes that were asked.
         nodes: Vec<String>,
     },
-    /// Somebody else has the port.
+    /// The port is taken.
     #[error("cannot listen on port {port} of 127.0.0.1; choose another one with --port, or 0 for one that is free")]
     Port {
         /// The port.
@@ -89,10 +89,7 @@ pub enum DebugError {
 
 /// Swap a build for a debugger in, attach delve, print the swap's record with `node`, `address` (of delve, on this
 /// host), `pid` (on the node) and `debugger` (a dlv to connect with), and stay until we are interrupted or delve ends.
-///
-/// # Errors
-/// When it cannot be built, is not well, or cannot be attached to.
-pub fn run(
+pub(crate) fn run(
     dirs: &StateDirs,
     args: &DebugArgs,
     mut output: impl Write,
@@ -115,7 +112,7 @@ pub fn run(
     let debugger = record.debugger.clone().ok_or(DebugError::NoRecord)?;
     let build = started.elapsed();
     let mut shown = cluster.put(&New::of(&record), on, args.timeout, build)?;
-    // Somebody else may put the original back while we are attached.
+    // Another command may put the original back while we are attached.
     drop(lock);
 
     let wait = Duration::from_secs(args.timeout);

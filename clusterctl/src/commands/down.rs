@@ -15,7 +15,7 @@ const DEADLINE: Duration = Duration::from_secs(300);
 
 /// Why a cluster was not taken apart.
 #[derive(Debug, thiserror::Error)]
-pub enum DownError {
+pub(crate) enum DownError {
     /// It does not exist.
     #[error(transparent)]
     Unknown(#[from] Unknown),
@@ -31,7 +31,7 @@ pub enum DownError {
 ///
 /// # Errors
 /// When a node cannot be reset: then nothing is forgotten.
-pub fn run(
+pub(crate) fn run(
     dirs: &StateDirs,
     ansible: &AnsibleArgs,
     name: &Name,

@@ -58,7 +58,7 @@ pub(super) struct Test {
 
 /// A test that wants something that is not there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Unavailable {
+pub(crate) struct Unavailable {
     /// Its whole name.
     pub(super) test: String,
     /// What it wants.
@@ -88,9 +88,6 @@ pub(super) struct Report {
 
 impl Report {
     /// Read ginkgo's report; an empty one, where the suite has not come to write it.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub(super) fn read(path: &Path) -> Result<Self, FileError> {
         if !path.is_file() {
             return Ok(Report::default());
@@ -114,7 +111,7 @@ impl Report {
                     _ => &mut report.failed,
                 };
                 list.push(Test {
-                    seconds: crate::up::rounded(std::time::Duration::from_nanos(spec.run_time).as_secs_f64()),
+                    seconds: crate::seconds::rounded(std::time::Duration::from_nanos(spec.run_time)),
                     why: spec.failure.message.trim().to_owned(),
                     name: spec.name(),
                 });

@@ -19,46 +19,46 @@ use self::report::{Report, Unavailable};
 use crate::builder::{BuilderError, records};
 use crate::cluster::{ClusterFiles, OpenError};
 use crate::inventory::Inventory;
+use crate::seconds::rounded;
 use crate::ssh::agent::AgentStartError;
 use crate::ssh::parallel::{Parallel, ParallelError};
 use crate::swap::put::IMPORT;
-use crate::up::rounded;
 
 mod ginkgo;
 mod report;
 
 /// What `clusterctl e2e` is asked.
 #[derive(Clone, Debug, clap::Args)]
-pub struct E2eArgs {
+pub(crate) struct E2eArgs {
     /// Run the tests whose names match (a regular expression of Go's; more than one: any of them)
     #[arg(long, value_name = "REGEX", required_unless_present = "conformance")]
-    pub focus: Vec<String>,
+    pub(crate) focus: Vec<String>,
     /// But not those whose names match this
     #[arg(long, value_name = "REGEX")]
-    pub skip: Vec<String>,
+    pub(crate) skip: Vec<String>,
     /// Of these, or of all, the conformance tests
     #[arg(long)]
-    pub conformance: bool,
+    pub(crate) conformance: bool,
     /// How many tests to run at a time, except for those that must run alone
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub parallel: u16,
+    pub(crate) parallel: u16,
     /// Where the tests come from, as for `nodectl e2e`: from where the cluster's Kubernetes does, if not given
     #[arg(long, value_name = "SOURCE")]
-    pub from: Option<String>,
+    pub(crate) from: Option<String>,
     /// Where to leave junit.xml, report.json and e2e.log, instead of with the cluster's logs
     #[arg(long, value_name = "DIR")]
-    pub dir: Option<PathBuf>,
+    pub(crate) dir: Option<PathBuf>,
     /// Seconds after which no test goes on
     #[arg(long, value_name = "SECONDS", default_value_t = 7200)]
-    pub timeout: u64,
+    pub(crate) timeout: u64,
     /// The cluster
     #[arg(long, value_name = "NAME", env = "KUBEADM_SYSTEMD_CLUSTER", default_value = "default")]
-    pub cluster: Name,
+    pub(crate) cluster: Name,
 }
 
 /// Why tests did not run, or did not pass.
 #[derive(Debug, thiserror::Error)]
-pub enum E2eError {
+pub(crate) enum E2eError {
     /// The cluster does not exist, or its inventory cannot be used.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -118,10 +118,12 @@ fn listed(unavailable: &[Unavailable]) -> String {
 /// Build the tests, load their images into the nodes, run those that are asked for, sum up on standard error, and print
 /// a record: `cluster`, `kubernetes`, `passed`, `failed`, `skipped` (names and why), `unavailable`, `build`, `load` and
 /// `seconds` (of building the tests, loading images, and running the tests), `junit`, `log`.
-///
-/// # Errors
-/// When a test fails, none matches, or they cannot be built.
-pub fn run(dirs: &StateDirs, args: &E2eArgs, mut output: impl Write, interrupted: &AtomicBool) -> Result<(), E2eError> {
+pub(crate) fn run(
+    dirs: &StateDirs,
+    args: &E2eArgs,
+    mut output: impl Write,
+    interrupted: &AtomicBool,
+) -> Result<(), E2eError> {
     let cluster = ClusterFiles::new(dirs, &args.cluster);
     let inventory = cluster.open()?;
     let begun = Instant::now();
@@ -165,9 +167,9 @@ pub fn run(dirs: &StateDirs, args: &E2eArgs, mut output: impl Write, interrupted
         "failed": report.failed,
         "skipped": report.skipped,
         "unavailable": unavailable,
-        "build": rounded(build.as_secs_f64()),
-        "load": rounded(load.as_secs_f64()),
-        "seconds": rounded(seconds.as_secs_f64()),
+        "build": rounded(build),
+        "load": rounded(load),
+        "seconds": rounded(seconds),
         "junit": ginkgo.junit(),
         "log": ginkgo.log(),
     });

@@ -13,25 +13,26 @@ use serde_json::json;
 use crate::ansible::{Ansible, AnsibleArgs, AnsibleError, Play};
 use crate::cluster::ClusterFiles;
 use crate::inventory::{Inventory, InventoryError};
+use crate::seconds::rounded;
 use crate::settings::{Config, SettingsArgs, SettingsError};
 
 /// What `clusterctl up` is asked.
 #[derive(Clone, Debug, clap::Args)]
-pub struct UpArgs {
+pub(crate) struct UpArgs {
     /// Read the inventory from a file, instead of from standard input
     #[arg(short, long, value_name = "FILE")]
-    pub inventory: Option<PathBuf>,
+    pub(crate) inventory: Option<PathBuf>,
     /// Seconds until the cluster must be up
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
-    pub timeout: u64,
+    pub(crate) timeout: u64,
     /// What is set of the cluster.
     #[command(flatten)]
-    pub settings: SettingsArgs,
+    pub(crate) settings: SettingsArgs,
 }
 
 /// Why there is no cluster.
 #[derive(Debug, thiserror::Error)]
-pub enum UpError {
+pub(crate) enum UpError {
     /// The inventory cannot be used.
     #[error(transparent)]
     Inventory(#[from] InventoryError),
@@ -54,7 +55,7 @@ pub enum UpError {
 ///
 /// # Errors
 /// When anything fails; the playbook can be run again.
-pub fn run(
+pub(crate) fn run(
     dirs: &StateDirs,
     ansible: &AnsibleArgs,
     args: &UpArgs,
@@ -84,13 +85,8 @@ pub fn run(
         "kubernetes": summary.facts.get("kubernetes"),
         "nodes": inventory.nodes(),
         "changed": summary.changed,
-        "seconds": rounded(started.elapsed().as_secs_f64()),
+        "seconds": rounded(started.elapsed()),
         "steps": summary.steps,
     });
     writeln!(output, "{record}").map_err(UpError::Output)
-}
-
-/// Seconds as records have them, to the millisecond.
-pub(crate) fn rounded(seconds: f64) -> f64 {
-    (seconds * 1000.0).round() / 1000.0
 }

@@ -1,4 +1,4 @@
-//! An Ansible that has started, and what becomes of it.
+//! One run of ansible-playbook: start it, follow its events, and end it with all that it has started.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -22,10 +22,10 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::connections::Connections;
+use super::events::{Reader, Summary};
 use super::progress::Progress;
 use super::{Ansible, AnsibleError, Play};
 use crate::cluster::ClusterFiles;
-use crate::events::{Reader, Summary};
 
 /// How often to look whether Ansible has ended.
 const LOOK: Duration = Duration::from_millis(20);
@@ -33,8 +33,8 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How long Ansible may take to end its workers.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// An Ansible that runs. It ends when this is dropped.
-pub(super) struct Begun {
+/// A run of ansible-playbook. It ends when this is dropped.
+pub(super) struct Run {
     child: Child,
     shown: String,
     log: PathBuf,
@@ -43,7 +43,7 @@ pub(super) struct Begun {
     _connections: Connections,
 }
 
-impl Begun {
+impl Run {
     pub(super) fn new(
         with: &Ansible,
         play: &Play<'_>,
@@ -56,7 +56,7 @@ impl Begun {
         log.set_len(0).map_err(FileError::of("write", &log_path))?;
         files::write_durably(&variables, Value::Object(play.variables.clone()).to_string(), 0o600)?;
         let connections = Connections::new(dirs)?;
-        // Of this run alone: another one may write its own until the cluster is ours.
+        // Of this run alone: `export-logs` does not wait for an `up`.
         let events = connections.dir.join("events");
         open(&events)?;
         let mut ansible = Command::new(&with.program);
@@ -76,10 +76,10 @@ impl Begun {
         // The playbooks' directory is a package's: nothing compiled may be left there.
         ansible.env("PYTHONDONTWRITEBYTECODE", "1");
         ansible.stdin(Stdio::null()).stderr(log.try_clone().map_err(FileError::of("write", &log_path))?).stdout(log);
-        // A group of its own: Ctrl-C is for us, who end Ansible (`end`).
+        // A group of its own: Ctrl-C reaches us alone, and we end Ansible (`end`).
         ansible.process_group(0);
-        // What Ansible fetches are secrets. Killed with SIGKILL, we end nothing: then the kernel asks Ansible to end,
-        // as we would. It does so when this thread ends, which waits for Ansible.
+        // Ansible fetches secrets, hence the umask. If SIGKILL ends us, we end nothing; then the kernel sends Ansible
+        // SIGTERM, when this thread ends, which waits for Ansible.
         // SAFETY: umask and prctl are system calls that touch no memory of ours: async-signal-safe (signal-safety(7)).
         unsafe {
             ansible.pre_exec(|| {
@@ -90,13 +90,10 @@ impl Begun {
         let progress = Progress::new(cluster.open().ok(), connections.dir.clone(), open(&log_path)?);
         let child = ansible.spawn().map_err(|source| CommandError::Spawn { command: shown.clone(), source })?;
         let events = Reader::open(&events)?;
-        Ok(Begun { child, shown, log: log_path, events, progress, _connections: connections })
+        Ok(Run { child, shown, log: log_path, events, progress, _connections: connections })
     }
 
-    /// Wait until the playbook is through.
-    ///
-    /// # Errors
-    /// When a task fails, the deadline passes or we are interrupted.
+    /// Wait until the playbook has ended.
     pub(super) fn run(mut self, deadline: Duration, interrupted: &AtomicBool) -> Result<Summary, AnsibleError> {
         let started = Instant::now();
         let mut summary = Summary::default();
@@ -138,7 +135,7 @@ impl Begun {
     }
 }
 
-impl Drop for Begun {
+impl Drop for Run {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
             end(&mut self.child, PATIENCE);
@@ -153,7 +150,7 @@ fn end(ansible: &mut Child, patience: Duration) {
     // A worker has a session of its own (setsid(2), ansible-core 2.19), which a signal for the group does not reach.
     // Asked by SIGTERM, Ansible ends its workers, and each of them what it runs.
     let _ = kill(pid, Signal::SIGTERM);
-    // Left unreaped: so the group's id is nobody else's.
+    // Not reaped yet, so the group's id cannot be taken by another.
     let _ = process.map(|process| process.wait_ended(patience));
     // One that does not listen; and the workers of an older Ansible, which SIGTERM ends without them.
     let _ = killpg(pid, Signal::SIGKILL);
@@ -183,7 +180,7 @@ mod tests {
         BufReader::new(shell.stdout.take().expect("piped")).read_line(&mut line).expect("readable");
         let process = Process::of(line.trim().parse().expect("an id")).expect("it runs");
         end(&mut shell, patience);
-        // One that nobody has waited for yet does not count.
+        // A zombie counts as ended.
         process.wait_ended(Duration::from_secs(20))
     }
 

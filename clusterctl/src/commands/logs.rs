@@ -17,43 +17,43 @@ use crate::placement::{self, Elsewhere};
 use crate::ssh::{self, SshError};
 
 /// Reads the files of static pods and workloads on the node.
-const POD_LOGS: &str = include_str!("../assets/pod-logs.py");
+const POD_LOGS: &str = include_str!("../../assets/pod-logs.py");
 
 /// Its exit status where there is no log.
 const NO_LOG: i32 = 3;
 
 /// What `clusterctl logs` is asked.
 #[derive(Clone, Debug, clap::Args)]
-pub struct LogsArgs {
+pub(crate) struct LogsArgs {
     /// The component
     #[arg(value_name = "COMPONENT")]
-    pub component: Component,
+    pub(crate) component: Component,
     /// Only on these nodes
     #[arg(long = "node", value_name = "NODE")]
-    pub nodes: Vec<Name>,
+    pub(crate) nodes: Vec<Name>,
     /// Go on as more comes, past restarts and rotated files
     #[arg(short, long)]
-    pub follow: bool,
+    pub(crate) follow: bool,
     /// Only what is not older than this: 30s, 10m, 1h30m
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-    pub since: Option<Duration>,
+    pub(crate) since: Option<Duration>,
     /// Only this many of the last lines
     #[arg(long, value_name = "LINES")]
-    pub tail: Option<usize>,
+    pub(crate) tail: Option<usize>,
     /// What it said before it was last restarted
     #[arg(short, long, conflicts_with = "follow")]
-    pub previous: bool,
+    pub(crate) previous: bool,
     /// Begin each line with the time at which it was written
     #[arg(long)]
-    pub timestamps: bool,
+    pub(crate) timestamps: bool,
     /// The cluster
     #[arg(long, value_name = "NAME", env = "KUBEADM_SYSTEMD_CLUSTER", default_value = "default")]
-    pub cluster: Name,
+    pub(crate) cluster: Name,
 }
 
 /// Why a log was not shown.
 #[derive(Debug, thiserror::Error)]
-pub enum LogsError {
+pub(crate) enum LogsError {
     /// The cluster does not exist, or its inventory cannot be used.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -94,23 +94,20 @@ pub enum LogsError {
 }
 
 /// Show the log of each node, all at the same time. Where they are several, each line begins with the node's name.
-///
-/// # Errors
-/// When a node is not reached, or none has a log.
-pub fn run(dirs: &StateDirs, args: &LogsArgs, output: impl Write) -> Result<(), LogsError> {
+pub(crate) fn run(dirs: &StateDirs, args: &LogsArgs, output: impl Write) -> Result<(), LogsError> {
     let inventory = ClusterFiles::new(dirs, &args.cluster).open()?;
     let nodes = placement::nodes(args.component, &args.nodes, &inventory)?;
     let words = words(args)?;
     let mut logs = Vec::new();
     for node in &nodes {
         let mut ssh = ssh::command(&inventory, node)?;
-        // Without the script: whoever pastes it logs in, and can look.
+        // Without the script: pasted, the command logs in there.
         let shown = command::shown(&ssh);
         ssh.arg(shell_words::join(&words));
         logs.push(NodeLog::start(node, ssh, shown, nodes.len() > 1)?);
     }
     match stream::pass_on(&mut logs, output) {
-        // Who reads us has enough.
+        // Our reader has ended, as head(1) does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
         Ok(Ended::ReaderIsGone) => return Ok(()),
         Ok(Ended::All) => {}

@@ -1,13 +1,13 @@
 #!/bin/sh
 # Run delve on a node, attached to the process of COMPONENT whose program has this SHA256, until standard input ends.
-# Print the process's id, or end with status 3 where there is none. delve listens on a socket that only root reaches:
-# what is told there is done as root.
+# Print the process's id, or end with status 3 if there is no such process. delve listens on a socket that only root can open:
+# its clients act as root.
 set -eu
 component=$1 sha256=$2 socket=$3
 
 pid=
 for exe in /proc/[0-9]*/exe; do
-    # Of a program that was replaced, the link says so. Of a process that has ended, there is none.
+    # The link of a replaced program ends in " (deleted)". A process that has ended has no link.
     case $(readlink "$exe") in
     */"$component" | */"$component (deleted)") ;;
     *) continue ;;

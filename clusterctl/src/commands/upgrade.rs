@@ -14,29 +14,29 @@ use serde_json::{Map, json};
 use crate::ansible::{Ansible, AnsibleArgs, AnsibleError, Play};
 use crate::builder::{BuilderError, records};
 use crate::cluster::{ClusterFiles, Unknown};
-use crate::up::rounded;
+use crate::seconds::rounded;
 
 /// What `clusterctl upgrade` is asked.
 #[derive(Clone, Debug, clap::Args)]
-pub struct UpgradeArgs {
+pub(crate) struct UpgradeArgs {
     /// What to upgrade to: auto:VERSION, release:VERSION, go:VERSION or dir:PATH; see nodectl-supplies(1). Without it, a
     /// supplies record on standard input says it
     #[arg(long, value_name = "SOURCE")]
-    pub to: Option<String>,
+    pub(crate) to: Option<String>,
     /// Leave a node's pods on it while it is upgraded
     #[arg(long)]
-    pub no_drain: bool,
+    pub(crate) no_drain: bool,
     /// Seconds that all of it may take, once it is built
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
-    pub timeout: u64,
+    pub(crate) timeout: u64,
     /// The cluster
     #[arg(long, value_name = "NAME", env = "KUBEADM_SYSTEMD_CLUSTER", default_value = "default")]
-    pub cluster: Name,
+    pub(crate) cluster: Name,
 }
 
 /// Why a cluster is not upgraded.
 #[derive(Debug, thiserror::Error)]
-pub enum UpgradeError {
+pub(crate) enum UpgradeError {
     /// The cluster does not exist.
     #[error(transparent)]
     Unknown(#[from] Unknown),
@@ -66,7 +66,7 @@ pub enum UpgradeError {
 /// # Errors
 /// When it cannot be built, or kubeadm refuses, or a node is not Ready afterwards: nodes that come later are as they
 /// were then.
-pub fn run(
+pub(crate) fn run(
     dirs: &StateDirs,
     ansible: &AnsibleArgs,
     args: &UpgradeArgs,
@@ -100,8 +100,8 @@ pub fn run(
         "before": versions(summary.facts.get("before")),
         "after": versions(summary.facts.get("after")),
         "changed": summary.changed,
-        "build": rounded(build.as_secs_f64()),
-        "seconds": rounded(started.elapsed().as_secs_f64()),
+        "build": rounded(build),
+        "seconds": rounded(started.elapsed()),
         "steps": summary.steps,
     });
     writeln!(output, "{record}").map_err(UpgradeError::Output)

@@ -11,7 +11,7 @@ use serde::Deserialize;
 /// One line of the events' file.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
+pub(crate) enum Event {
     /// The playbook begins.
     Start {
         /// Seconds since the epoch.
@@ -59,7 +59,7 @@ pub enum Event {
 /// How a task ended.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
+pub(crate) enum Status {
     /// Nothing to do.
     Ok,
     /// Something was changed.
@@ -73,23 +73,20 @@ pub enum Status {
 }
 
 /// Reads along in a file to which another process appends.
-pub struct Reader {
+pub(super) struct Reader {
     input: BufReader<File>,
     partial: String,
 }
 
 impl Reader {
     /// Open the file, which must exist.
-    ///
-    /// # Errors
-    /// When it cannot be opened.
-    pub fn open(path: &Path) -> Result<Self, FileError> {
+    pub(super) fn open(path: &Path) -> Result<Self, FileError> {
         let file = File::open(path).map_err(FileError::of("open", path))?;
         Ok(Reader { input: BufReader::new(file), partial: String::new() })
     }
 
     /// The events that have come since the last call. A line that is not one is passed over.
-    pub fn read(&mut self) -> Vec<Event> {
+    pub(super) fn read(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         while self.input.read_line(&mut self.partial).is_ok_and(|length| length > 0) {
             // The rest of the line is still to come.
@@ -105,20 +102,20 @@ impl Reader {
 
 /// What a run amounted to.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// Tasks that changed something.
-    pub changed: u64,
+    pub(crate) changed: u64,
     /// What the playbook has found out.
-    pub facts: BTreeMap<String, String>,
+    pub(crate) facts: BTreeMap<String, String>,
     /// Seconds of each step, by its name: of the host that took longest.
-    pub steps: BTreeMap<String, f64>,
+    pub(crate) steps: BTreeMap<String, f64>,
     /// Failures: host, task, message.
-    pub failures: Vec<(String, String, String)>,
+    pub(crate) failures: Vec<(String, String, String)>,
 }
 
 impl Summary {
     /// Take an event into account; what a person should read of it, if anything.
-    pub fn add(&mut self, event: Event) -> Option<String> {
+    pub(crate) fn add(&mut self, event: Event) -> Option<String> {
         match event {
             Event::Start { .. } | Event::Begin { .. } => None,
             Event::Note { message } => Some(format!("note: {message}")),

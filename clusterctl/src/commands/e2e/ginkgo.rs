@@ -26,11 +26,11 @@ const LAST_LINES: usize = 12;
 
 /// Why tests could not be run.
 #[derive(Debug, thiserror::Error)]
-pub enum GinkgoError {
+pub(crate) enum GinkgoError {
     /// The suite could not be started.
     #[error(transparent)]
     Command(#[from] CommandError),
-    /// It cannot name its tests: a regular expression is none, most likely.
+    /// It cannot list its tests, most likely because a regular expression is malformed.
     #[error("the tests cannot be listed; from {}:\n{last}\nreplay: {command}", log.display())]
     List {
         /// The log.
@@ -66,7 +66,7 @@ pub enum GinkgoError {
 
 /// How the suite ended.
 pub(super) enum Ended {
-    /// All is well.
+    /// All tests passed.
     Passed,
     /// Something is not.
     Failed(ExitStatus),
@@ -89,9 +89,6 @@ pub(super) struct Ginkgo {
 
 impl Ginkgo {
     /// A run of `suite` that leaves its results in `dir`.
-    ///
-    /// # Errors
-    /// When that cannot be made.
     pub(super) fn new(suite: &SuiteRecord, kubeconfig: &Path, dir: &Path, args: &E2eArgs) -> Result<Self, FileError> {
         fs::create_dir_all(dir).map_err(FileError::of("create", dir))?;
         let dir = dir.canonicalize().map_err(FileError::of("find", dir))?;
@@ -133,9 +130,6 @@ impl Ginkgo {
     }
 
     /// The names of the tests that are asked for.
-    ///
-    /// # Errors
-    /// When the suite does not tell.
     pub(super) fn matching(&self, interrupted: &AtomicBool) -> Result<Vec<String>, GinkgoError> {
         // A dry run is one of a single process.
         let mut suite = Command::new(&self.program);
@@ -161,9 +155,6 @@ impl Ginkgo {
     }
 
     /// Run the tests to their end.
-    ///
-    /// # Errors
-    /// When they do not come to one.
     pub(super) fn run(&self, interrupted: &AtomicBool) -> Result<Ended, GinkgoError> {
         let timeout = format!("timeout={}s", self.timeout);
         let mut suite;

@@ -1,4 +1,4 @@
-//! Unpack what a node has sent. Whoever is root there has made it: it may say anything.
+//! Unpack a node's archive. The node's root has made it, so nothing in it is trusted.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
