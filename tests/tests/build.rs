@@ -20,7 +20,8 @@ use tempfile::TempDir;
 use tests::bin;
 use upstream::Upstream;
 
-/// A state directory with nothing but the base system of the image under test: mmdebstrap need not run again.
+/// A state directory with nothing but the base system of the image under test, and the date of it: mmdebstrap need not
+/// run again, and no mirror is asked.
 struct Fixture {
     image: ImageRecord,
     state: TempDir,
@@ -35,7 +36,8 @@ impl Fixture {
         let state = tempfile::Builder::new().prefix("test-").tempdir_in(shared).expect("a directory");
         fs::create_dir(state.path().join("cache")).expect("made");
         let mut cp = Command::new("cp");
-        cp.args(["--archive", "--link"]).arg(shared.join("cache/base")).arg(state.path().join("cache"));
+        cp.args(["--archive", "--link"]).args(["base", "debian.json"].map(|name| shared.join("cache").join(name)));
+        cp.arg(state.path().join("cache"));
         assert!(cp.status().expect("cp runs").success());
         Fixture { image, state, run: tempfile::tempdir().expect("a directory") }
     }
