@@ -123,6 +123,9 @@ fn seconds(time: SystemTime) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+    use std::time::Instant;
+
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -153,6 +156,17 @@ mod tests {
         assert!(!is_recent(100, 3700, HOUR));
         assert!(!is_recent(200, 100, HOUR), "the clock was set back");
         assert!(!is_recent(100, 100, Duration::ZERO));
+    }
+
+    #[test]
+    fn mirrors_that_do_not_answer_are_waited_for_one_second_together() {
+        // Connections are accepted by the kernel, and never read.
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let silent = suite(&format!("http://{}", listener.local_addr().expect("an address")));
+        let started = Instant::now();
+        let error = ask(&[&silent, &silent]).expect_err("no answer");
+        assert!(started.elapsed() < DEADLINE * 2, "{:?}", started.elapsed());
+        assert!(error.contains("/dists/trixie/InRelease: timeout"), "{error}");
     }
 
     #[test]
