@@ -45,22 +45,25 @@ pub(super) fn fetch(
     names: &[&'static str],
 ) -> Result<Programs, ReleaseError> {
     let url = format!("{}/{version}/{}", mirrors.site(release.site), project.filled(release.file, version));
-    if !release.has_single_files() {
-        let what = format!("{} {version}", project.name);
-        return into_cache(cx, &what, &url, &release.names(project), |dir, stage| {
-            let archive = cx.building.join("archive.tar.gz");
-            Client::default().verified(stage, &url, &format!("{url}{}", release.digest), &archive)?;
-            Ok(unpack::files(&archive, &release.names(project), dir)?)
+    let client = Client::default();
+    if release.has_single_files() {
+        let (what, from) = match names {
+            [name] => (*name, url.replace("{program}", name)),
+            _ => (project.name, url.trim_end_matches("/{program}").to_owned()),
+        };
+        return into_cache(cx, &format!("{what} {version}"), &from, names, |dir, stage| {
+            names.iter().try_for_each(|name| {
+                let url = url.replace("{program}", name);
+                Ok(client.verified(stage, &url, &format!("{url}{}", release.digest), &dir.join(name))?)
+            })
         });
     }
-    let mut programs = Programs::new();
-    for name in names {
-        let url = url.replace("{program}", name);
-        programs.extend(into_cache(cx, &format!("{name} {version}"), &url, &[name], |dir, stage| {
-            Ok(Client::default().verified(stage, &url, &format!("{url}{}", release.digest), &dir.join(name))?)
-        })?);
-    }
-    Ok(programs)
+    let names = release.names(project);
+    into_cache(cx, &format!("{} {version}", project.name), &url, &names, |dir, stage| {
+        let archive = cx.building.join("archive.tar.gz");
+        client.verified(stage, &url, &format!("{url}{}", release.digest), &archive)?;
+        Ok(unpack::files(&archive, &names, dir)?)
+    })
 }
 
 /// Have `get` put the programs `names` of `url` in a directory, which is moved to the cache whole or not at all.
