@@ -136,6 +136,30 @@ static OTHERS: &[Project] = &[
         ..EMPTY
     },
     Project {
+        // Released with each minor version of Kubernetes; it speaks the CRI of all since 1.27.
+        name: "cri-tools",
+        modules: &[("sigs.k8s.io/cri-tools", Pin::At("v1.37.0"))],
+        programs: &[row("crictl", "./cmd/crictl", LOCAL)],
+        variables: &["{module}/pkg/version.Version={version}"],
+        release: Some(Release {
+            site: &Site {
+                option: "cri-tools-url",
+                variable: "KUBEADM_SYSTEMD_CRI_TOOLS_URL",
+                url: "https://github.com/kubernetes-sigs/cri-tools/releases/download",
+                help: "Where releases of crictl are: URL/VERSION/crictl-...tar.gz",
+            },
+            file: "crictl-{version}-linux-{arch}.tar.gz",
+            digest: ".sha256",
+            only: &[],
+        }),
+        files: &[(
+            "etc/crictl.yaml",
+            "runtime-endpoint: unix:///run/containerd/containerd.sock\n\
+             image-endpoint: unix:///run/containerd/containerd.sock\n",
+        )],
+        ..EMPTY
+    },
+    Project {
         // It holds a pod's namespaces: the one part of Kubernetes that is written in C.
         name: "pause",
         compiler: Compiler::C,
