@@ -7,12 +7,12 @@ use clap::{Parser, Subcommand};
 use foundation::name::Name;
 use foundation::state::StateDirs;
 
+use crate::commands::build::BuildArgs;
+use crate::commands::component::ComponentArgs;
+use crate::commands::e2e::SuiteArgs;
+use crate::commands::rmi::RemoveArgs;
+use crate::commands::supplies::SuppliesArgs;
 use crate::doctor::DoctorArgs;
-use crate::image::BuildArgs;
-use crate::image::remove::RemoveArgs;
-use crate::image::single::ComponentArgs;
-use crate::image::suite::SuiteArgs;
-use crate::image::whole::SuppliesArgs;
 use crate::load::LoadArgs;
 use crate::logs::LogsArgs;
 use crate::ls::LsArgs;

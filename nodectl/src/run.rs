@@ -13,12 +13,14 @@ use foundation::state::StateDirs;
 
 use crate::cli::{Cli, Verb};
 use crate::cluster::Cluster;
+use crate::commands::build::{self, BuildError};
+use crate::commands::component::{self, ComponentCommandError};
+use crate::commands::e2e::{self, SuiteError};
+use crate::commands::images::{self, ImagesError};
+use crate::commands::rmi::{self, RemoveError};
+use crate::commands::supplies::{self, SuppliesCommandError};
 use crate::doctor::{self, DoctorError};
 use crate::exec::{self, ExecError};
-use crate::image::remove::{self, RemoveError};
-use crate::image::single::{self, ComponentError};
-use crate::image::suite::{self, SuiteError};
-use crate::image::whole::{self, SuppliesError};
 use crate::launch::{self, LaunchError};
 use crate::load::LoadError;
 use crate::logs::LogsError;
@@ -26,7 +28,7 @@ use crate::ls::LsError;
 use crate::node::Node;
 use crate::start::{self, StartError};
 use crate::stop::{self, How, StopError, say};
-use crate::{image, images, load, logs, ls};
+use crate::{load, logs, ls};
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -58,19 +60,19 @@ pub enum Error {
     },
     /// `build`.
     #[error(transparent)]
-    Build(#[from] image::Error),
+    Build(#[from] BuildError),
     /// `component`.
     #[error(transparent)]
-    Component(#[from] ComponentError),
+    Component(#[from] ComponentCommandError),
     /// `supplies`.
     #[error(transparent)]
-    Supplies(#[from] SuppliesError),
+    Supplies(#[from] SuppliesCommandError),
     /// `e2e`.
     #[error(transparent)]
     Suite(#[from] SuiteError),
     /// `images`.
     #[error(transparent)]
-    Images(#[from] images::Error),
+    Images(#[from] ImagesError),
     /// `rmi`.
     #[error(transparent)]
     Remove(#[from] RemoveError),
@@ -110,7 +112,7 @@ pub enum Error {
 pub fn run(cli: Cli, input: impl BufRead, output: impl Write) -> Result<(), Error> {
     let dirs = &cli.dirs;
     match cli.verb {
-        Verb::Images { json } => return Ok(images::print(dirs, json, output)?),
+        Verb::Images { json } => return Ok(images::run(dirs, json, output)?),
         Verb::Ls(args) => return Ok(ls::run(&args, dirs, output)?),
         Verb::Which { cluster, program } => return which(dirs, &cluster, &program, output),
         Verb::Doctor(args) => return Ok(doctor::run(&args, dirs, output)?),
@@ -121,11 +123,11 @@ pub fn run(cli: Cli, input: impl BufRead, output: impl Write) -> Result<(), Erro
     }
     match cli.verb {
         Verb::Images { .. } | Verb::Ls(_) | Verb::Which { .. } | Verb::Doctor(_) => {}
-        Verb::Build(args) => image::run(&args, dirs, output)?,
-        Verb::Component(args) => single::run(&args, dirs, output)?,
-        Verb::Supplies(args) => whole::run(&args, dirs, output)?,
-        Verb::E2e(args) => suite::run(&args, dirs, output)?,
-        Verb::Rmi(args) => remove::run(&args, dirs)?,
+        Verb::Build(args) => build::run(&args, dirs, output)?,
+        Verb::Component(args) => component::run(&args, dirs, output)?,
+        Verb::Supplies(args) => supplies::run(&args, dirs, output)?,
+        Verb::E2e(args) => e2e::run(&args, dirs, output)?,
+        Verb::Rmi(args) => rmi::run(&args, dirs)?,
         Verb::Start(args) => start::run(&args, dirs, input, output, &interrupt::flag())?,
         Verb::Stop { nodes, timeout } => {
             let _lock = Cluster::lock(dirs, &nodes.cluster)?;

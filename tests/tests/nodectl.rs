@@ -42,6 +42,7 @@ fn a_node_boots_keeps_its_address_and_disk_over_a_restart_and_leaves_nothing() {
     assert_eq!((node.role, node.state), (Role::ControlPlane, Some(State::Running)));
     assert_eq!(ssh(node, "hostname"), "node1");
     assert_eq!(nodes.ok(&["exec", "node1", "--", "systemctl", "is-system-running"]).trim(), "running");
+    assert!(nodes.ok(&["exec", "node1", "--", "crictl", "info"]).contains("RuntimeReady"));
     let gateway = nodes.ok(&["exec", "node1", "--", "sh", "-c", "ip -4 route show default | cut -d' ' -f3"]);
     nodes.ok(&["exec", "node1", "--", "ping", "-c1", "-W5", gateway.trim()]);
     let status = nodes.nodectl(&["exec", "node1", "--", "sh", "-c", "exit 7"]).status().expect("nodectl runs");

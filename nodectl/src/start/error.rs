@@ -11,7 +11,7 @@ use foundation::record::RecordError;
 use crate::cluster::ClusterError;
 use crate::doctor::DoctorError;
 use crate::etc_hosts::EtcHostsError;
-use crate::images;
+use crate::image::images::ImageError;
 use crate::network::NetworkError;
 use crate::prepare::PrepareError;
 use crate::ready::ReadyError;
@@ -64,7 +64,7 @@ pub enum StartError {
     Unit(#[from] UnitError),
     /// The image could not be read.
     #[error(transparent)]
-    Image(#[from] images::Error),
+    Image(#[from] ImageError),
     /// A record could not be read or written.
     #[error(transparent)]
     Record(#[from] RecordError),

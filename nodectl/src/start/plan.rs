@@ -9,7 +9,7 @@ use foundation::state::StateDirs;
 
 use super::{StartArgs, StartError};
 use crate::cluster::Cluster;
-use crate::images;
+use crate::image::images;
 use crate::node::Node;
 
 /// The names of the nodes.
