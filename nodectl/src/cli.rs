@@ -7,16 +7,16 @@ use clap::{Parser, Subcommand};
 use foundation::name::Name;
 use foundation::state::StateDirs;
 
-use crate::doctor::DoctorArgs;
+use crate::commands::doctor::DoctorArgs;
+use crate::commands::load::LoadArgs;
+use crate::commands::logs::LogsArgs;
+use crate::commands::ls::LsArgs;
+use crate::commands::start::StartArgs;
 use crate::image::BuildArgs;
 use crate::image::remove::RemoveArgs;
 use crate::image::single::ComponentArgs;
 use crate::image::suite::SuiteArgs;
 use crate::image::whole::SuppliesArgs;
-use crate::load::LoadArgs;
-use crate::logs::LogsArgs;
-use crate::ls::LsArgs;
-use crate::start::StartArgs;
 
 /// Build node images, and start, stop, list and remove nodes: machines under systemd-nspawn.
 ///

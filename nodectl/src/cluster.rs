@@ -1,5 +1,7 @@
 //! What the nodes of a cluster share: its network, its SSH key, its known_hosts file.
 
+pub mod network;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::Ipv4Addr;
@@ -12,9 +14,9 @@ use foundation::state::StateDirs;
 use foundation::subnet;
 use ipnet::Ipv4Net;
 
-use crate::keys::{self, KeyError, KeyPair};
-use crate::network::{Network, NetworkError};
+use crate::cluster::network::{Network, NetworkError};
 use crate::node::Node;
+use crate::node::keys::{self, KeyError, KeyPair};
 use crate::tree;
 
 /// Bytes of a public key's line at the most; one of Ed25519 has a hundred.

@@ -1,5 +1,9 @@
 //! What kind of host this is: who supervises its nodes, and which cgroup hierarchies they live in.
 
+pub mod etc_hosts;
+pub mod modules;
+pub mod sysctl;
+
 use std::path::Path;
 
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};

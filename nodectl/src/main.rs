@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use foundation::error_chain;
 use nodectl::cli::Cli;
-use nodectl::{launch, run};
+use nodectl::{commands::launch, run};
 
 fn main() -> ExitCode {
     // cnispawn runs us as if we were systemd-nspawn: the arguments are not ours.

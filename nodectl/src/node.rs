@@ -1,5 +1,16 @@
 //! A node on disk: what is decided once, when it is made, and what is true of its running machine.
 
+pub mod adapt;
+pub mod cgroup;
+pub mod end;
+pub mod keys;
+pub mod limits;
+pub mod nspawn;
+pub mod prepare;
+pub mod privileges;
+pub mod ready;
+pub mod unit;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -16,8 +27,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 use crate::cluster::Cluster;
-use crate::exec;
-use crate::limits::Limits;
+use crate::commands::exec;
+use crate::node::limits::Limits;
 
 /// What is decided when a node is made: `node.json` in its directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

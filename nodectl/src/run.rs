@@ -13,20 +13,21 @@ use foundation::state::StateDirs;
 
 use crate::cli::{Cli, Verb};
 use crate::cluster::Cluster;
-use crate::doctor::{self, DoctorError};
-use crate::exec::{self, ExecError};
+use crate::commands::doctor::{self, DoctorError};
+use crate::commands::exec::{self, ExecError};
+use crate::commands::launch::{self, LaunchError};
+use crate::commands::load::LoadError;
+use crate::commands::logs::LogsError;
+use crate::commands::ls::LsError;
+use crate::commands::start::{self, StartError};
+use crate::commands::{load, logs, ls};
 use crate::image::remove::{self, RemoveError};
 use crate::image::single::{self, ComponentError};
 use crate::image::suite::{self, SuiteError};
 use crate::image::whole::{self, SuppliesError};
-use crate::launch::{self, LaunchError};
-use crate::load::LoadError;
-use crate::logs::LogsError;
-use crate::ls::LsError;
 use crate::node::Node;
-use crate::start::{self, StartError};
-use crate::stop::{self, How, StopError, say};
-use crate::{image, images, load, logs, ls};
+use crate::node::end::{self, How, StopError, say};
+use crate::{image, images};
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -129,7 +130,7 @@ pub fn run(cli: Cli, input: impl BufRead, output: impl Write) -> Result<(), Erro
         Verb::Start(args) => start::run(&args, dirs, input, output, &interrupt::flag())?,
         Verb::Stop { nodes, timeout } => {
             let _lock = Cluster::lock(dirs, &nodes.cluster)?;
-            stop::stop(
+            end::stop(
                 dirs,
                 &selected(dirs, &nodes.cluster, &nodes.names)?,
                 How::PowerOff(Duration::from_secs(timeout)),
@@ -137,7 +138,7 @@ pub fn run(cli: Cli, input: impl BufRead, output: impl Write) -> Result<(), Erro
         }
         Verb::Rm(nodes) => {
             let _lock = Cluster::lock(dirs, &nodes.cluster)?;
-            stop::remove(dirs, &nodes.cluster, &selected(dirs, &nodes.cluster, &nodes.names)?, |line| say(&line))?;
+            end::remove(dirs, &nodes.cluster, &selected(dirs, &nodes.cluster, &nodes.names)?, |line| say(&line))?;
         }
         Verb::Load(args) => {
             let nodes = selected(dirs, &args.cluster, &args.nodes)?;

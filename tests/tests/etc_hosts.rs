@@ -8,9 +8,9 @@ use foundation::name::Name;
 use foundation::record::Role;
 use foundation::state::StateDirs;
 use nix::mount::{MsFlags, mount};
-use nodectl::etc_hosts;
-use nodectl::limits::Limits;
+use nodectl::host::etc_hosts;
 use nodectl::node::Node;
+use nodectl::node::limits::Limits;
 
 const OWN: &str = "127.0.0.1 localhost\n";
 

@@ -9,7 +9,7 @@ use foundation::state::StateDirs;
 use super::Context;
 use super::{cache, generation};
 use crate::images;
-use crate::stop::say;
+use crate::node::end::say;
 
 /// What `nodectl rmi` is asked.
 #[derive(Clone, Debug, clap::Args)]

@@ -30,7 +30,7 @@ pub fn may_lower_oom_score() -> bool {
 }
 
 fn containerd(host: Host, may_lower_oom_score: bool) -> String {
-    include_str!("../assets/containerd-host.toml")
+    include_str!("../../assets/containerd-host.toml")
         .replace("@RESTRICT@", &(!may_lower_oom_score).to_string())
         .replace("@SYSTEMD@", &(host.cgroups == Hierarchy::Unified).to_string())
 }

@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn the_tables_of_the_architecture_are_these() {
-        let document = include_str!("../../docs/architecture.md");
+        let document = include_str!("../../../docs/architecture.md");
         for (name, what) in ADDED.iter().chain(&DROPPED).chain(&SYSTEM_CALLS) {
             assert!(document.contains(&format!("| {name} | {what} |")), "{name}");
         }

@@ -7,9 +7,9 @@ use foundation::command;
 use foundation::state::StateDirs;
 
 use super::StartError;
+use crate::node::ready::{Progress, Starting, TICK};
+use crate::node::unit;
 use crate::node::{Machine, Node};
-use crate::ready::{Progress, Starting, TICK};
-use crate::unit;
 
 /// systemd-run, which ends when the unit is up or has failed.
 pub(super) struct Unit<'a> {

@@ -7,7 +7,7 @@ use foundation::command::{self, CommandError};
 use foundation::files::FileError;
 use foundation::state::StateDirs;
 
-use crate::launch;
+use crate::commands::launch;
 use crate::node::Node;
 
 /// DelegateSubgroup= came with this version of systemd.

@@ -14,14 +14,14 @@ use foundation::process::Process;
 use foundation::state::StateDirs;
 use nix::sys::signal::Signal;
 
-use crate::cgroup;
 use crate::cluster::{self, Cluster, ClusterError};
-use crate::etc_hosts::{self, EtcHostsError};
+use crate::commands::launch::{self, LaunchError};
+use crate::host::etc_hosts::{self, EtcHostsError};
+use crate::host::sysctl;
 use crate::host::{Host, Supervisor};
-use crate::launch::{self, LaunchError};
+use crate::node::cgroup;
+use crate::node::unit::{self, UnitError};
 use crate::node::{Machine, Node};
-use crate::sysctl;
-use crate::unit::{self, UnitError};
 
 /// How long a killed process may take to be gone.
 const KILLED: Duration = Duration::from_secs(20);

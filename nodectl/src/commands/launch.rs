@@ -20,13 +20,13 @@ use foundation::state::StateDirs;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
-use crate::adapt;
-use crate::cgroup::{self, ControllersError};
 use crate::cluster::{Cluster, ClusterError};
 use crate::host::{Hierarchy, Host, Supervisor};
+use crate::node::adapt;
+use crate::node::cgroup::{self, ControllersError};
+use crate::node::nspawn;
+use crate::node::privileges;
 use crate::node::{Machine, Node};
-use crate::nspawn;
-use crate::privileges;
 
 /// Set for the second step, which cnispawn execs as if it were systemd-nspawn: `CLUSTER/NODE`.
 pub const BOOT_VARIABLE: &str = "KUBEADM_SYSTEMD_BOOT";

@@ -9,8 +9,8 @@ use nix::unistd::{AccessFlags, access};
 
 use super::{Finding, Patient};
 use crate::host::Hierarchy;
-use crate::nspawn;
-use crate::sysctl;
+use crate::host::sysctl;
+use crate::node::nspawn;
 
 pub(super) fn br_netfilter(_: &Patient<'_>) -> Finding {
     if Path::new("/proc/sys/net/bridge").exists() {

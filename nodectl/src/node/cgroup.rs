@@ -16,7 +16,7 @@ use std::time::Duration;
 pub use self::controllers::ControllersError;
 pub use self::hierarchies::{parse_controllers, reach};
 use crate::host::Hierarchy;
-use crate::limits::Limits;
+use crate::node::limits::Limits;
 use foundation::files::FileError;
 
 /// Key: the hierarchy as /proc/PID/cgroup names it (`memory`, `name=systemd`, `` for version 2). Value: a cgroup in it.

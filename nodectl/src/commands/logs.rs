@@ -9,7 +9,7 @@ use std::process::Command;
 use foundation::command::{self, CommandError};
 use foundation::state::StateDirs;
 
-use crate::exec::{self, ExecError};
+use crate::commands::exec::{self, ExecError};
 use crate::node::{Machine, Node};
 
 /// What `nodectl logs` is asked.

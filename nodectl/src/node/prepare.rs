@@ -9,9 +9,9 @@ use foundation::state::StateDirs;
 
 use crate::clone::{self, CloneError};
 use crate::cluster::{Cluster, ClusterError};
-use crate::keys::{self, KeyError};
 use crate::node::Node;
-use crate::nspawn;
+use crate::node::keys::{self, KeyError};
+use crate::node::nspawn;
 
 /// Why a node's directory could not be made.
 #[derive(Debug, thiserror::Error)]

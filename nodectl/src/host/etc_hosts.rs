@@ -135,7 +135,7 @@ mod tests {
             address: [10, 200, 0, u8::try_from(at).expect("few") + 2].into(),
             image: name("k8s"),
             generation: "/image".into(),
-            limits: crate::limits::Limits::default(),
+            limits: crate::node::limits::Limits::default(),
         };
         names.iter().enumerate().map(node).collect()
     }

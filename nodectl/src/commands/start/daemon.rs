@@ -14,9 +14,9 @@ use foundation::state::StateDirs;
 use nix::unistd::setsid;
 
 use super::StartError;
-use crate::launch;
+use crate::commands::launch;
 use crate::node::Node;
-use crate::ready::{Progress, Starting, TICK};
+use crate::node::ready::{Progress, Starting, TICK};
 
 /// The daemon: nodectl, then cnispawn, then systemd-nspawn, and the socket on which the last says how it is
 /// (sd_notify(3)).

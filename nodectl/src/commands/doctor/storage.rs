@@ -8,7 +8,7 @@ use foundation::files::FileError;
 use nix::sys::statvfs::statvfs;
 
 use super::{Finding, Patient};
-use crate::launch::{self, LaunchError};
+use crate::commands::launch::{self, LaunchError};
 
 /// MiB below which a node has no room for its pods' images and etcd.
 const ROOM: u64 = 1024;

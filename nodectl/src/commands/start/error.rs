@@ -9,14 +9,14 @@ use foundation::name::Name;
 use foundation::record::RecordError;
 
 use crate::cluster::ClusterError;
-use crate::doctor::DoctorError;
-use crate::etc_hosts::EtcHostsError;
+use crate::cluster::network::NetworkError;
+use crate::commands::doctor::DoctorError;
+use crate::host::etc_hosts::EtcHostsError;
 use crate::images;
-use crate::network::NetworkError;
-use crate::prepare::PrepareError;
-use crate::ready::ReadyError;
-use crate::stop::StopError;
-use crate::unit::UnitError;
+use crate::node::end::StopError;
+use crate::node::prepare::PrepareError;
+use crate::node::ready::ReadyError;
+use crate::node::unit::UnitError;
 
 /// Why nodes could not be started.
 #[derive(Debug, thiserror::Error)]

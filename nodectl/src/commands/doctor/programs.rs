@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Finding, Patient};
-use crate::launch;
+use crate::commands::launch;
 
 /// What `start` runs, beside cnispawn and the CNI plugins.
 const START: [&str; 7] = ["systemd-nspawn", "nsenter", "ssh-keygen", "ip", "iptables", "nft", "modprobe"];

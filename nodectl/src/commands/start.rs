@@ -13,16 +13,16 @@ use std::time::{Duration, Instant};
 
 pub use self::error::StartError;
 use crate::cluster::Cluster;
-use crate::doctor;
-use crate::etc_hosts;
+use crate::commands::doctor;
+use crate::host::etc_hosts;
+use crate::host::modules;
+use crate::host::sysctl;
 use crate::host::{Host, Supervisor};
-use crate::limits::Limits;
-use crate::modules;
 use crate::node::Node;
-use crate::prepare;
-use crate::ready::{Starting, Wait};
-use crate::stop::{self, How, say};
-use crate::sysctl;
+use crate::node::end::{self, How, say};
+use crate::node::limits::Limits;
+use crate::node::prepare;
+use crate::node::ready::{Starting, Wait};
 use foundation::name::Name;
 use foundation::record::{self, Role, State};
 use foundation::state::StateDirs;
@@ -79,9 +79,9 @@ pub fn run(
     let host = Host::detect();
     doctor::require(dirs, host)?;
     let _lock = Cluster::lock(dirs, &args.cluster)?;
-    stop::finish_removals(dirs, &args.cluster).map_err(StartError::Stale)?;
+    end::finish_removals(dirs, &args.cluster).map_err(StartError::Stale)?;
     let existing = Node::all(dirs, &args.cluster)?;
-    let running = stop::running(dirs, &existing)?;
+    let running = end::running(dirs, &existing)?;
     if let Some(node) = running.iter().find(|node| names.contains(&node.name))
         && !args.allow_running
     {
@@ -124,7 +124,7 @@ impl Start<'_> {
         modules::load()?;
         sysctl::apply(self.dirs, |line| say(&line))?;
         // What a machine that ended by itself has left behind.
-        stop::stop(self.dirs, &self.stopped, How::Kill).map_err(StartError::Stale)?;
+        end::stop(self.dirs, &self.stopped, How::Kill).map_err(StartError::Stale)?;
         thread::scope(|scope| {
             let (sender, events) = mpsc::channel();
             for node in self.new.iter().chain(&self.stopped) {
@@ -180,8 +180,8 @@ impl Start<'_> {
             ));
             return Err(cause);
         }
-        let undone = stop::stop(self.dirs, &self.stopped, How::PowerOff(Duration::from_secs(10)))
-            .and_then(|()| stop::remove(self.dirs, cluster, &self.new, |line| say(&line)));
+        let undone = end::stop(self.dirs, &self.stopped, How::PowerOff(Duration::from_secs(10)))
+            .and_then(|()| end::remove(self.dirs, cluster, &self.new, |line| say(&line)));
         match undone {
             Ok(()) => Err(cause),
             Err(source) => Err(StartError::Undo { cause: Box::new(cause), source }),

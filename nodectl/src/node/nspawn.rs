@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use foundation::state::StateDirs;
 use nix::sys::utsname::uname;
 
-use crate::adapt;
 use crate::host::{Hierarchy, Host, Supervisor};
 use crate::node::Node;
-use crate::privileges::{ADDED, DROPPED, SYSTEM_CALLS, names};
+use crate::node::adapt;
+use crate::node::privileges::{ADDED, DROPPED, SYSTEM_CALLS, names};
 
 /// Directories of a node that lie on the real file system: name in the node's directory, path in the node.
 /// An overlay's upper directory may not lie on an overlay, which is what containerd's snapshots need; etcd and kubelet
@@ -102,7 +102,7 @@ fn joined(option: &str, path: &Path) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::Limits;
+    use crate::node::limits::Limits;
 
     fn args_on(supervisor: Supervisor, cgroups: Hierarchy) -> Vec<OsString> {
         let dirs = StateDirs { state: "/state".into(), run: "/run/x".into() };

@@ -2,7 +2,7 @@
 
 use super::{Finding, Patient};
 use crate::cluster;
-use crate::network;
+use crate::cluster::network;
 
 pub(super) fn subnet(patient: &Patient<'_>) -> Finding {
     let taken = match cluster::taken_subnets(patient.dirs) {

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::LoadError;
 use crate::cluster::Cluster;
-use crate::exec;
+use crate::commands::exec;
 use crate::node::Node;
 
 /// What images of a registry are named after.

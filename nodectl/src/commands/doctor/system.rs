@@ -8,10 +8,10 @@ use caps::{CapSet, Capability};
 use foundation::command;
 
 use super::{Finding, Patient};
-use crate::adapt;
-use crate::cgroup;
 use crate::host::{Hierarchy, Supervisor};
-use crate::unit;
+use crate::node::adapt;
+use crate::node::cgroup;
+use crate::node::unit;
 
 /// The oldest systemd-nspawn with all the options that we give it: Debian bookworm's.
 const OLDEST_SYSTEMD: u32 = 252;
