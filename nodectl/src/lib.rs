@@ -5,11 +5,13 @@
 
 pub mod cli;
 pub mod clone;
-pub mod cluster;
-pub mod commands;
+mod cluster;
+mod commands;
+mod failures;
 pub mod host;
 pub mod image;
 pub mod images;
-pub mod node;
+mod node;
 pub mod run;
+mod say;
 pub mod tree;

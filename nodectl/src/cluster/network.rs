@@ -1,4 +1,4 @@
-//! A cluster's network on the host: a bridge of its own, made by CNI plugins from the file written here.
+//! A cluster's network on the host: its own bridge, made by CNI plugins from the configuration written here.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -9,19 +9,19 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// Subnets to choose from: /24s of this network. It is apart from kubeadm's Services (10.96.0.0/12), the usual pod
-/// networks (10.244.0.0/16, 192.168.0.0/16) and Docker's pools (172.17.0.0/16 and on).
+/// Subnets to choose from: /24s of this network. It overlaps neither kubeadm's Services (10.96.0.0/12), nor the usual pod
+/// networks (10.244.0.0/16, 192.168.0.0/16), nor Docker's pools (from 172.17.0.0/16).
 const POOL: &str = "10.200.0.0/16";
 
 /// A cluster's network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Network {
+pub(crate) struct Network {
     /// Name in the CNI configuration.
-    pub name: String,
+    pub(crate) name: String,
     /// Name of the bridge.
-    pub bridge: String,
+    pub(crate) bridge: String,
     /// The nodes' subnet; its first address is the host's.
-    pub subnet: Ipv4Net,
+    pub(crate) subnet: Ipv4Net,
 }
 
 /// Why a network could not be planned.
@@ -50,11 +50,11 @@ pub enum NetworkError {
 }
 
 impl Network {
-    /// Plan the network of `cluster`, apart from the subnets in `taken`.
+    /// Plan the network of `cluster`, so that it overlaps no subnet in `taken`.
     ///
     /// # Errors
-    /// When no subnet is left.
-    pub fn plan(cluster: &Name, taken: &[Ipv4Net]) -> Result<Self, NetworkError> {
+    /// No subnet is left.
+    pub(crate) fn plan(cluster: &Name, taken: &[Ipv4Net]) -> Result<Self, NetworkError> {
         let name = format!("kubeadm-systemd-{cluster}");
         Ok(Network { name, bridge: bridge_name(cluster), subnet: free_subnet(taken)? })
     }
@@ -62,8 +62,8 @@ impl Network {
     /// The first address that is neither the host's nor in `taken`.
     ///
     /// # Errors
-    /// When none is left.
-    pub fn free_address(&self, cluster: &Name, taken: &[Ipv4Addr]) -> Result<Ipv4Addr, NetworkError> {
+    /// None is left.
+    pub(crate) fn free_address(&self, cluster: &Name, taken: &[Ipv4Addr]) -> Result<Ipv4Addr, NetworkError> {
         let mut hosts = self.subnet.hosts().skip(1);
         hosts.find(|host| !taken.contains(host)).ok_or_else(|| NetworkError::NoAddress {
             subnet: self.subnet,
@@ -72,13 +72,19 @@ impl Network {
         })
     }
 
+    /// Whether a node can have the address: it is in the subnet, and not one of the host's.
+    pub(crate) fn is_for_nodes(&self, address: Ipv4Addr) -> bool {
+        let Network { subnet, .. } = self;
+        subnet.contains(&address) && ![subnet.network(), subnet.broadcast(), self.gateway()].contains(&address)
+    }
+
     /// The host's own address on the bridge: the nodes' gateway.
-    pub fn gateway(&self) -> Ipv4Addr {
+    pub(crate) fn gateway(&self) -> Ipv4Addr {
         self.subnet.hosts().next().unwrap_or(self.subnet.network())
     }
 
     /// The CNI network configuration list (CNI specification, section 1). Addresses are recorded in `ipam_dir`.
-    pub fn conflist(&self, ipam_dir: &Path) -> Value {
+    pub(crate) fn conflist(&self, ipam_dir: &Path) -> Value {
         json!({
             // 1.0.0 is the newest version that Debian's plugins speak.
             "cniVersion": "1.0.0",
@@ -99,11 +105,11 @@ impl Network {
     }
 }
 
-/// A subnet of the pool that is apart from those in `taken`.
+/// A subnet of the pool that overlaps none in `taken`.
 ///
 /// # Errors
-/// When none is left.
-pub fn free_subnet(taken: &[Ipv4Net]) -> Result<Ipv4Net, NetworkError> {
+/// None is left.
+pub(crate) fn free_subnet(taken: &[Ipv4Net]) -> Result<Ipv4Net, NetworkError> {
     let pool = POOL.parse().expect("a constant network");
     subnet::free(pool, 24, taken).ok_or(NetworkError::NoSubnet)
 }
@@ -150,6 +156,16 @@ mod tests {
         }
         assert_eq!(taken.first().map(ToString::to_string).as_deref(), Some("10.200.0.2"));
         assert_eq!(taken.len(), 5, "8 less network, broadcast and the host's own");
+    }
+
+    #[test]
+    fn a_node_cannot_have_an_address_of_the_host_or_of_another_network() {
+        let network = Network::plan(&name("dev"), &[]).expect("planned");
+        let is_for_nodes = |address: &str| network.is_for_nodes(address.parse().expect("an address"));
+        assert!(is_for_nodes("10.200.0.2") && is_for_nodes("10.200.0.254"));
+        for other in ["10.200.0.0", "10.200.0.1", "10.200.0.255", "10.200.1.2"] {
+            assert!(!is_for_nodes(other), "{other}");
+        }
     }
 
     #[test]

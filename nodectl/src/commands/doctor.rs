@@ -1,5 +1,5 @@
-//! `nodectl doctor`: what nodes need of this host, what was found, what is done about it, and the command that mends it.
-//! `start` asks the same questions, and refuses with the same words.
+//! `nodectl doctor`: what nodes need of this host, what was found, how nodes are adapted to it, and what mends it. `start`
+//! makes the same checks, and refuses in the same words.
 
 mod kernel;
 mod network;
@@ -12,43 +12,43 @@ use std::io::Write;
 
 use serde::Serialize;
 
-pub use self::report::DoctorError;
+pub(crate) use self::report::DoctorError;
 use crate::host::Host;
 use foundation::state::StateDirs;
 
-/// What `nodectl doctor` is asked.
+/// Options of `nodectl doctor`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DoctorArgs {
     /// Print an object for each check, one a line
     #[arg(long)]
-    pub json: bool,
+    json: bool,
 }
 
 /// How a requirement stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Status {
-    /// As nodes want it.
+pub(crate) enum Status {
+    /// As nodes need it.
     Ok,
-    /// Otherwise; nodes are run so that it does not matter.
+    /// Otherwise; nodes are adapted to it.
     Adapted,
-    /// Nodes do not run.
+    /// Nodes do not run with it.
     Failed,
 }
 
-/// What was found out of one requirement.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// How it stands.
-    pub status: Status,
+    status: Status,
     /// What there is.
-    pub found: String,
-    /// What nodectl does about it, of what is adapted.
+    found: String,
+    /// If adapted: what nodectl does about it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub adaptation: Option<String>,
-    /// The command, or what else, mends it, of what has failed.
+    adaptation: Option<String>,
+    /// If failed: the command that mends it, or advice.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mend: Option<String>,
+    mend: Option<String>,
 }
 
 impl Finding {
@@ -65,7 +65,7 @@ impl Finding {
     }
 }
 
-/// What the checks look at beside the machine.
+/// What the checks need to know.
 struct Patient<'a> {
     dirs: &'a StateDirs,
     host: Host,
@@ -74,12 +74,12 @@ struct Patient<'a> {
 /// A requirement of nodes.
 struct Check {
     name: &'static str,
-    /// Whether `start` asks it too; it does not ask what only `build` needs.
+    /// Whether `start` makes it too. It makes none that only `build` needs.
     start: bool,
     look: fn(&Patient<'_>) -> Finding,
 }
 
-/// In the order in which they make sense to a reader: those that others rest on come first.
+/// In the order in which a reader understands them: those that others depend on come first.
 const CHECKS: [Check; 19] = [
     Check { name: "root", start: false, look: system::root },
     Check { name: "capabilities", start: true, look: system::capabilities },
@@ -111,8 +111,8 @@ impl Patient<'_> {
 /// Print what every check finds.
 ///
 /// # Errors
-/// When one has failed: it has been printed.
-pub fn run(args: &DoctorArgs, dirs: &StateDirs, output: impl Write) -> Result<(), DoctorError> {
+/// A check has failed; it has been printed.
+pub(crate) fn run(args: &DoctorArgs, dirs: &StateDirs, output: impl Write) -> Result<(), DoctorError> {
     let patient = Patient { dirs, host: Host::detect() };
     let findings: Vec<_> = patient.examine(false).collect();
     if args.json {
@@ -124,11 +124,11 @@ pub fn run(args: &DoctorArgs, dirs: &StateDirs, output: impl Write) -> Result<()
     if failed == 0 { Ok(()) } else { Err(DoctorError::Failed { failed }) }
 }
 
-/// Check what a start needs.
+/// Make the checks of a start.
 ///
 /// # Errors
-/// When something has failed, with all that has.
-pub fn require(dirs: &StateDirs, host: Host) -> Result<(), DoctorError> {
+/// All that failed.
+pub(crate) fn require(dirs: &StateDirs, host: Host) -> Result<(), DoctorError> {
     let patient = Patient { dirs, host };
     let failed: Vec<_> =
         patient.examine(true).filter(|(_, finding)| finding.status == Status::Failed).map(report::line).collect();

@@ -1,10 +1,12 @@
-//! Become a node's machine, in two steps that keep the process: [`network`] execs cnispawn, which runs the CNI plugins
-//! and execs [`boot`], which enters the cgroups, mounts the root and execs systemd-nspawn.
+//! `nodectl launch`: become a node's machine, in two steps that keep the process. [`run`] prepares the host and execs
+//! cnispawn, which runs the CNI plugins and execs [`boot`], which enters the cgroups, mounts the root and execs
+//! systemd-nspawn.
 //!
-//! The mounts come last and in a mount namespace of their own, so that the network namespace's bind mount is seen by
-//! the whole host, and all other mounts vanish with the machine, however it ends.
+//! The mounts are made last, in their own mount namespace: the whole host must see the network namespace's bind mount,
+//! while all other mounts are to vanish with the machine, however it ends.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -12,23 +14,22 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use foundation::command::{self, CommandError};
-use foundation::files::{self, FileError};
+use foundation::files::FileError;
 use foundation::name::Name;
 use foundation::process::Process;
 use foundation::record::State;
 use foundation::state::StateDirs;
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 
+use super::NodeArgs;
 use crate::cluster::{Cluster, ClusterError};
-use crate::host::{Hierarchy, Host, Supervisor};
-use crate::node::adapt;
+use crate::host::{self, Hierarchy, Host, PrepareError, Supervisor};
 use crate::node::cgroup::{self, ControllersError};
-use crate::node::nspawn;
-use crate::node::privileges;
-use crate::node::{Machine, Node};
+use crate::node::machine::Machine;
+use crate::node::mounts::{self, MountError};
+use crate::node::{Node, cnispawn, host_files, nspawn, privileges};
+use crate::say::say;
 
-/// Set for the second step, which cnispawn execs as if it were systemd-nspawn: `CLUSTER/NODE`.
+/// Set for the second step, which cnispawn execs in place of systemd-nspawn: `CLUSTER/NODE`.
 pub const BOOT_VARIABLE: &str = "KUBEADM_SYSTEMD_BOOT";
 
 /// Why a machine could not be launched.
@@ -50,13 +51,19 @@ pub enum LaunchError {
         /// Its supervisor.
         pid: i32,
     },
+    /// The host could not be made ready.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
     /// The cluster could not be read.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// There is no place for the node's cgroup.
+    /// No cgroup can be the parent of the node's.
     #[error(transparent)]
     Controllers(#[from] ControllersError),
-    /// The file system or the kernel refused.
+    /// The mount namespace could not be made.
+    #[error(transparent)]
+    Mounts(#[from] MountError),
+    /// A file could not be written, or the kernel refused a mount or a cgroup.
     #[error(transparent)]
     File(#[from] FileError),
     /// A program is missing.
@@ -70,47 +77,50 @@ pub enum LaunchError {
         /// Why.
         source: io::Error,
     },
-    /// The mount namespace could not be made.
-    #[error("cannot make a mount namespace; are you root, with CAP_SYS_ADMIN?")]
-    Unshare(#[source] nix::Error),
 }
 
-/// The cnispawn that belongs to this nodectl: beside it, else in PATH.
+/// First step: record the process, prepare the host, become cnispawn. Returns only on failure.
 ///
 /// # Errors
-/// When there is none.
-pub fn cnispawn() -> Result<PathBuf, CommandError> {
-    let beside = std::env::current_exe().ok().map(|exe| exe.with_file_name("cnispawn"));
-    match beside.filter(|path| path.is_file()) {
-        Some(path) => Ok(path),
-        None => command::find("cnispawn", "kubeadm-systemd"),
+/// The node does not exist, or runs already.
+pub(crate) fn run(args: &NodeArgs, dirs: &StateDirs) -> Result<Infallible, LaunchError> {
+    let node = record_process(args, dirs)?;
+    host::prepare(dirs, |line| say(&line))?;
+    let cluster = Cluster::load(dirs, &node.cluster)?;
+    let host = Host::detect();
+    host_files::write(host, &node)?;
+    let mut cnispawn = cnispawn::command(dirs, "run")?;
+    if host.supervisor == Supervisor::Systemd {
+        // A watcher would end with the unit: ExecStopPost= undoes the network.
+        cnispawn.arg("--supervised");
     }
-}
-
-/// A cnispawn command that keeps its state with ours.
-///
-/// # Errors
-/// When there is no cnispawn.
-pub fn cnispawn_command(dirs: &StateDirs, verb: &str) -> Result<Command, CommandError> {
-    let mut cnispawn = Command::new(cnispawn()?);
-    cnispawn.arg(verb);
-    cnispawn.arg("--state-dir").arg(dirs.state.join("cnispawn"));
-    cnispawn.arg("--cache-dir").arg(dirs.state.join("cni"));
-    cnispawn.arg("--run-dir").arg(dirs.run.join("cnispawn"));
-    Ok(cnispawn)
-}
-
-/// The command line that becomes a node's machine.
-///
-/// # Errors
-/// When we do not know where we are.
-pub fn command(dirs: &StateDirs, node: &Node) -> Result<Vec<OsString>, FileError> {
+    cnispawn.arg("--conf-dir").arg(cluster.conf_dir());
+    cnispawn.arg("--network").arg(&cluster.network.name);
     let this = std::env::current_exe().map_err(FileError::of("read", Path::new("/proc/self/exe")))?;
-    let mut words = vec![this.into(), "launch".into()];
-    words.extend(["--cluster", node.cluster.as_str(), node.name.as_str(), "--state-dir"].map(OsString::from));
-    words.push(dirs.state.clone().into());
-    words.extend(["--run-dir".into(), dirs.run.clone().into()]);
-    Ok(words)
+    cnispawn.arg("--exec").arg(this);
+    cnispawn.arg(node.machine_name()).arg("--").args(nspawn::args(host, &node));
+    let (variable, value) = privileges::WRITABLE;
+    cnispawn.env(variable, value);
+    cnispawn.env(BOOT_VARIABLE, format!("{}/{}", node.cluster, node.name));
+    // host-local would choose another address at each start; the node's certificates name this one.
+    cnispawn.env("CNI_ARGS", format!("IgnoreUnknown=1;IP={}", node.address()));
+    // The second step gets no options, but must find the same directories.
+    cnispawn.env("KUBEADM_SYSTEMD_STATE_DIR", &dirs.state).env("KUBEADM_SYSTEMD_RUN_DIR", &dirs.run);
+    let source = cnispawn.exec();
+    Err(LaunchError::Exec { path: cnispawn.get_program().into(), source })
+}
+
+/// Record this process as the node's supervisor, unless the node runs already.
+fn record_process(args: &NodeArgs, dirs: &StateDirs) -> Result<Node, LaunchError> {
+    let _lock = Node::lock(dirs, &args.cluster, &args.node)?;
+    let node = find(dirs, args.cluster.as_str(), args.node.as_str())?;
+    if let Some(machine) = node.machine()?.filter(Machine::is_running) {
+        return Err(LaunchError::Running { node: node.name, pid: machine.supervisor.pid });
+    }
+    let supervisor = Process::current().map_err(FileError::of("read", Path::new("/proc/self")))?;
+    let machine = Machine { supervisor, leader: None, cgroups: BTreeMap::new(), state: State::Starting };
+    node.record_machine(&machine)?;
+    Ok(node)
 }
 
 fn find(dirs: &StateDirs, cluster: &str, node: &str) -> Result<Node, LaunchError> {
@@ -118,102 +128,30 @@ fn find(dirs: &StateDirs, cluster: &str, node: &str) -> Result<Node, LaunchError
     let cluster_name: Name = cluster.parse().map_err(|_| unknown())?;
     let node_name: Name = node.parse().map_err(|_| unknown())?;
     let node = Node::load(dirs, &cluster_name, &node_name)?;
-    node.filter(|node| !node.is_removed(dirs)).ok_or_else(unknown)
-}
-
-/// First step: put down who we are, then become cnispawn. Returns only on failure.
-///
-/// # Errors
-/// When the node does not exist or runs already.
-pub fn network(dirs: &StateDirs, cluster: &Name, node: &Name) -> Result<std::convert::Infallible, LaunchError> {
-    let lock = Node::lock(dirs, cluster, node)?;
-    let node = find(dirs, cluster.as_str(), node.as_str())?;
-    if let Some(machine) = node.machine(dirs)?.filter(Machine::is_running) {
-        return Err(LaunchError::Running { node: node.name, pid: machine.supervisor.pid });
-    }
-    let proc = Path::new("/proc/self");
-    let supervisor = Process::current().map_err(FileError::of("read", proc))?;
-    let machine = Machine { supervisor, leader: None, cgroups: BTreeMap::new(), state: State::Starting };
-    files::write_json(&node.machine_path(dirs), &machine)?;
-    drop(lock);
-
-    let cluster = Cluster::load(dirs, cluster)?;
-    let host = Host::detect();
-    adapt::write(host, dirs, &node)?;
-    let mut cnispawn = cnispawn_command(dirs, "run")?;
-    if host.supervisor == Supervisor::Systemd {
-        // A watcher would end with the unit: ExecStopPost= undoes the network.
-        cnispawn.arg("--supervised");
-    }
-    cnispawn.arg("--conf-dir").arg(cluster.conf_dir());
-    cnispawn.arg("--network").arg(&cluster.network.name);
-    let this = std::env::current_exe().map_err(FileError::of("read", proc))?;
-    cnispawn.arg("--exec").arg(this);
-    cnispawn.arg(node.machine_name()).arg("--").args(nspawn::args(host, dirs, &node));
-    let (variable, value) = privileges::WRITABLE;
-    cnispawn.env(variable, value);
-    cnispawn.env(BOOT_VARIABLE, format!("{}/{}", node.cluster, node.name));
-    // host-local would give a new address at each start; the node keeps the one that its certificates name.
-    cnispawn.env("CNI_ARGS", format!("IgnoreUnknown=1;IP={}", node.address));
-    // The second step takes no options: it must find the same directories.
-    cnispawn.env("KUBEADM_SYSTEMD_STATE_DIR", &dirs.state).env("KUBEADM_SYSTEMD_RUN_DIR", &dirs.run);
-    let source = cnispawn.exec();
-    Err(LaunchError::Exec { path: cnispawn.get_program().into(), source })
+    node.filter(|node| !node.is_removed()).ok_or_else(unknown)
 }
 
 /// Second step: enter the cgroups, mount the root, become systemd-nspawn with `args`. Returns only on failure.
 ///
 /// # Errors
-/// When the kernel refuses a mount or a cgroup.
-pub fn boot(dirs: &StateDirs, which: &OsStr, args: Vec<OsString>) -> Result<std::convert::Infallible, LaunchError> {
+/// The kernel refuses a mount or a cgroup.
+pub(crate) fn boot(dirs: &StateDirs, which: &OsStr, args: Vec<OsString>) -> Result<Infallible, LaunchError> {
     let which = which.to_string_lossy();
     let (cluster, node) = which.split_once('/').unwrap_or((&which, ""));
     let node = find(dirs, cluster, node)?;
-    private_mounts()?;
+    mounts::enter_private_namespace()?;
     let host = Host::detect();
-    // systemd has put its unit's processes into cgroups of theirs, where those of one version 1 hierarchy are left out.
+    // systemd has put its unit's processes into cgroups; but on version 1 it lacks some hierarchies.
     if host != (Host { supervisor: Supervisor::Systemd, cgroups: Hierarchy::Unified }) {
-        let mounts = cgroup::reach(host.cgroups, &dirs.run.join("cgroup"))?;
+        let mounts = cgroup::reach(host.cgroups, &node.cgroup_mounts())?;
         let below = Path::new(cgroup::OURS).join(&node.cluster).join(&node.name);
         let cgroups = cgroup::plan(host.cgroups, &mounts, &below)?;
-        // Put down before they are made: whoever cleans up must know of them.
-        node.update_machine(dirs, |machine| machine.cgroups.clone_from(&cgroups))?;
+        // Recorded before they are made: a command that cleans up must know of them.
+        node.update_machine(|machine| machine.cgroups.clone_from(&cgroups))?;
         cgroup::enter(host.cgroups, &mounts, &cgroups, &node.limits)?;
     }
-
-    mount_root(dirs, &node)?;
+    mounts::mount_root(&node)?;
     let nspawn = command::find("systemd-nspawn", "systemd-container")?;
     let source = Command::new(&nspawn).args(args).env_remove(BOOT_VARIABLE).exec();
     Err(LaunchError::Exec { path: nspawn, source })
-}
-
-/// A mount namespace of our own: nothing that we mount reaches the host, and what the host unmounts is not kept busy.
-///
-/// # Errors
-/// When the kernel refuses.
-pub fn private_mounts() -> Result<(), LaunchError> {
-    unshare(CloneFlags::CLONE_NEWNS).map_err(LaunchError::Unshare)?;
-    let slave = mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>);
-    slave.map_err(FileError::of("make private the mounts of", Path::new("/")))?;
-    Ok(())
-}
-
-fn mount_root(dirs: &StateDirs, node: &Node) -> Result<(), FileError> {
-    let dir = node.dir(dirs);
-    let root = nspawn::root_dir(dirs, node);
-    mount_overlay(&node.generation.join("rootfs"), &dir.join("upper"), &dir.join("work"), &root)
-}
-
-/// Mount `lower`, with what is written to it in `upper`, on `root` (overlayfs.rst).
-///
-/// # Errors
-/// When the kernel refuses.
-pub fn mount_overlay(lower: &Path, upper: &Path, work: &Path, root: &Path) -> Result<(), FileError> {
-    let mut options = OsString::new();
-    for (key, path) in [("lowerdir=", lower), (",upperdir=", upper), (",workdir=", work)] {
-        options.push(key);
-        options.push(path);
-    }
-    let mounted = mount(Some("overlay"), root, Some("overlay"), MsFlags::empty(), Some(options.as_os_str()));
-    mounted.map_err(FileError::of("mount the overlay on", root))
 }

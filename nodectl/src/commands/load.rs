@@ -1,4 +1,4 @@
-//! Give container images to nodes: the same reading of the archive for all of them; or tell them of a registry here.
+//! `nodectl load`: give nodes the images of an archive, which is read once for all of them, or a registry on this host.
 
 mod archive;
 mod registry;
@@ -14,45 +14,49 @@ use std::time::Instant;
 use serde_json::json;
 
 use self::archive::{ArchiveError, Named};
-pub use self::registry::Registry;
-use crate::cluster::{Cluster, ClusterError};
-use crate::commands::exec::{self, ExecError};
+pub(crate) use self::registry::Registry;
+use crate::cluster::ClusterError;
+use crate::cluster::state::{ClusterState, StateError};
 use crate::node::Node;
-use crate::node::end::say;
+use crate::node::namespaces::{self, EnterError};
+use crate::say::say;
 use foundation::command::{self, CommandError};
 use foundation::files::FileError;
 use foundation::name::Name;
 use foundation::state::StateDirs;
 
-/// What `nodectl load` is asked.
+/// Options of `nodectl load`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct LoadArgs {
     /// An archive of images, as `docker save`, `podman save`, `ctr images export` and `skopeo copy` write it (an OCI
     /// layout or Docker's own format, compressed or not); `-` is standard input
     #[arg(value_name = "FILE", required_unless_present = "local_registry", conflicts_with = "local_registry")]
-    pub archive: Option<PathBuf>,
+    pub(crate) archive: Option<PathBuf>,
     /// Instead have the nodes pull images that are named after this registry, HOST:PORT, from that port of this host, by
     /// plain HTTP
     #[arg(long, value_name = "REGISTRY")]
-    pub local_registry: Option<Registry>,
+    pub(crate) local_registry: Option<Registry>,
     /// Only these nodes of the cluster
     #[arg(long = "node", value_name = "NODE")]
-    pub nodes: Vec<Name>,
+    pub(crate) nodes: Vec<Name>,
     /// The nodes' cluster
     #[arg(long, value_name = "NAME", env = "KUBEADM_SYSTEMD_CLUSTER", default_value = "default")]
-    pub cluster: Name,
+    pub(crate) cluster: Name,
 }
 
 /// Why images are not on the nodes.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
+    /// The nodes could not be found.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// A node does not run.
     #[error(transparent)]
-    Exec(#[from] ExecError),
+    Enter(#[from] EnterError),
     /// A program failed or is missing.
     #[error(transparent)]
     Command(#[from] CommandError),
-    /// The archive is none.
+    /// The file is not an archive of images.
     #[error("cannot load {}", archive.display())]
     Archive {
         /// The archive.
@@ -74,40 +78,46 @@ pub enum LoadError {
         /// What to do.
         hint: String,
     },
-    /// The cluster's network is not known.
+    /// The cluster's network could not be read.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// Some nodes have not got them.
+    /// Loading failed on some nodes.
     #[error("{}", .0.join("\n"))]
     Nodes(Vec<String>),
-    /// The file system refused.
+    /// The archive could not be read, or standard output is closed.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
-/// Do what is asked for `nodes`.
+/// Load the archive, or have the nodes pull from the registry.
 ///
 /// # Errors
-/// When a node does not run, or does not take the images or reach the registry.
-pub fn run(args: &LoadArgs, dirs: &StateDirs, nodes: &[Node], output: impl Write) -> Result<(), LoadError> {
-    if let Some(registry) = &args.local_registry {
-        return registry::run(registry, dirs, &Cluster::load(dirs, &args.cluster)?, nodes, output);
+/// A node does not run, does not accept the images, or does not reach the registry.
+pub(crate) fn run(args: &LoadArgs, dirs: &StateDirs, output: impl Write) -> Result<(), LoadError> {
+    let state = ClusterState::read(dirs, &args.cluster)?;
+    let nodes: Vec<_> = state.choose(&args.nodes)?.into_iter().map(|member| &member.node).collect();
+    if nodes.is_empty() {
+        return Err(StateError::NoNodes { cluster: state.name }.into());
     }
-    args.archive.as_deref().map_or(Ok(()), |archive| load(archive, dirs, nodes, output))
+    if let Some(registry) = &args.local_registry {
+        let cluster = state.cluster()?.ok_or_else(|| ClusterError::Unknown { name: state.name.clone() })?;
+        return registry::run(registry, &cluster, &nodes, output);
+    }
+    args.archive.as_deref().map_or(Ok(()), |archive| load(archive, &nodes, output))
 }
 
 /// Load the archive into `nodes`, all at the same time, and print a record for each: `cluster`, `node`, `images` (name
 /// and digest, as far as the archive tells), and `loaded`, false where the node had them already.
 ///
 /// # Errors
-/// When a node does not run, or does not take the images: the others have got them.
-fn load(archive: &Path, dirs: &StateDirs, nodes: &[Node], mut output: impl Write) -> Result<(), LoadError> {
+/// A node does not run, or does not accept the images; the other nodes have them then.
+fn load(archive: &Path, nodes: &[&Node], mut output: impl Write) -> Result<(), LoadError> {
     let started = Instant::now();
     command::find("nsenter", "util-linux")?;
-    let leaders = nodes.iter().map(|node| exec::leader(dirs, node)).collect::<Result<Vec<_>, _>>()?;
+    let leaders = nodes.iter().map(|node| node.leader()).collect::<Result<Vec<_>, _>>()?;
     let (mut input, is_plain) = open(archive)?;
     let of_archive = |source| LoadError::Archive { archive: archive.to_owned(), source };
-    // A pipe can be read only once: what is in it is known when it has gone by.
+    // A pipe is read only once: its images are known when all of it has been read.
     let ahead = match &mut input {
         Input::File(file) => Some(archive::read(&mut *file).map_err(of_archive)?),
         Input::Pipe(_) => None,
@@ -145,11 +155,11 @@ fn load(archive: &Path, dirs: &StateDirs, nodes: &[Node], mut output: impl Write
     if failures.is_empty() { Ok(()) } else { Err(LoadError::Nodes(failures)) }
 }
 
-/// Where the archive comes from.
+/// An open archive.
 enum Input {
-    /// Can be read twice.
+    /// A file, which can be read twice.
     File(File),
-    /// Cannot: it begins with what was read of it already.
+    /// A pipe, after the bytes that were read of it already.
     Pipe(io::Chain<io::Cursor<Vec<u8>>, File>),
 }
 
@@ -182,17 +192,17 @@ fn open(path: &Path) -> Result<(Input, bool), FileError> {
 const TAR_BLOCK: u64 = 512;
 const TAR_MAGIC: std::ops::Range<usize> = 257..262;
 
-/// ctr in the namespace in which containerd's CRI plugin looks. A containerd that hangs, at a debugger's breakpoint, say,
-/// ends the wait of all nodes, for one that takes nothing holds up the others.
+/// ctr in the namespace of containerd's CRI plugin. With a timeout: a containerd that hangs, as at a debugger's breakpoint,
+/// reads nothing and so holds up all nodes.
 const CTR: [&str; 5] = ["ctr", "--timeout", "15m", "--namespace", "k8s.io"];
 
-/// Whether the node has all of the images, unpacked: a name without its snapshot would be pulled by kubelet.
+/// Whether the node has all of the images, unpacked: kubelet would pull a name without its snapshot.
 fn has(leader: i32, images: &[Named]) -> bool {
     let ctr = |words: &[&str]| {
-        let output = command::output(&mut exec::command(leader, CTR.iter().chain(words))).ok()?;
+        let output = command::output(&mut namespaces::command(leader, CTR.iter().chain(words))).ok()?;
         Some(output.stdout)
     };
-    // Of these alone: a look at all that a node has takes ten times as long.
+    // A check of all images of a node takes ten times as long.
     let filters: Vec<_> = images.iter().map(Named::filter).collect();
     let words: Vec<_> = ["images", "check"].into_iter().chain(filters.iter().map(String::as_str)).collect();
     let Some(table) = ctr(&words) else { return false };
@@ -206,5 +216,5 @@ fn import(leader: i32, is_plain: bool) -> Command {
     // only containerd decompresses.
     let local: &[&str] = if is_plain { &["--local"] } else { &[] };
     let words = CTR.iter().chain(&["images", "import"]).chain(local).chain(&["--snapshotter", "overlayfs", "-"]);
-    exec::command(leader, words)
+    namespaces::command(leader, words)
 }

@@ -1,4 +1,4 @@
-//! Show a node's journal, of a running or a stopped one, or its console.
+//! `nodectl logs`: a node's journal, whether it runs or not, or its console.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -9,36 +9,41 @@ use std::process::Command;
 use foundation::command::{self, CommandError};
 use foundation::state::StateDirs;
 
-use crate::commands::exec::{self, ExecError};
-use crate::node::{Machine, Node};
+use super::NodeArgs;
+use super::exec::{self, ExecError};
+use crate::cluster::state::{StateError, find_node};
+use crate::node::namespaces::EnterError;
 
-/// What `nodectl logs` is asked.
+/// Options of `nodectl logs`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct LogsArgs {
-    /// The node
-    #[arg(value_name = "NODE")]
-    pub node: foundation::name::Name,
-    /// Go on as more comes
+    /// Which node.
+    #[command(flatten)]
+    node: NodeArgs,
+    /// Go on as more is logged
     #[arg(short, long)]
-    pub follow: bool,
+    follow: bool,
     /// Only this unit: kubelet, containerd, ...
     #[arg(short, long, value_name = "UNIT")]
-    pub unit: Option<String>,
-    /// The console, not the journal: what systemd-nspawn and the boot printed
+    unit: Option<String>,
+    /// The console instead of the journal: what systemd-nspawn and the boot printed
     #[arg(long, conflicts_with_all = ["unit"])]
-    pub console: bool,
+    console: bool,
 }
 
 /// Why a log could not be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum LogsError {
-    /// Inside the node.
+    /// The node could not be found.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// journalctl could not be run inside the node.
     #[error(transparent)]
     Exec(#[from] ExecError),
-    /// On the host.
+    /// The host has no journalctl.
     #[error(transparent)]
     Missing(#[from] CommandError),
-    /// The program that shows it could not be run.
+    /// The program that shows the log could not be run.
     #[error("cannot run {program}")]
     Run {
         /// The program.
@@ -48,27 +53,28 @@ pub enum LogsError {
     },
 }
 
-/// Become the program that shows the log.
+/// Become the program that shows the log. Returns only on failure.
 ///
 /// # Errors
-/// When it cannot be run.
-pub fn run(dirs: &StateDirs, node: &Node, args: &LogsArgs) -> Result<Infallible, LogsError> {
+/// The node does not exist, or the program cannot be run.
+pub(crate) fn run(args: &LogsArgs, dirs: &StateDirs) -> Result<Infallible, LogsError> {
+    let node = find_node(dirs, &args.node.cluster, &args.node.node)?;
     if args.console {
         let mut tail = Command::new("tail");
-        tail.arg("--lines=+1").args(args.follow.then_some("--follow")).arg(node.console_log(dirs));
+        tail.arg("--lines=+1").args(args.follow.then_some("--follow")).arg(node.console_log());
         return Err(LogsError::Run { program: "tail", source: tail.exec() });
     }
-    let mut words: Vec<OsString> = vec!["--no-pager".into(), "--quiet".into()];
+    let mut words: Vec<OsString> = vec!["journalctl".into(), "--no-pager".into(), "--quiet".into()];
     words.extend(args.follow.then(|| "--follow".into()));
     words.extend(args.unit.iter().map(|unit| format!("--unit={unit}").into()));
-    let machine = node.machine(dirs).map_err(ExecError::from)?;
-    if machine.as_ref().and_then(Machine::find_leader).is_some() {
-        words.insert(0, "journalctl".into());
-        return Ok(exec::run(dirs, node, &words)?);
+    match node.leader() {
+        Ok(_) => return Ok(exec::become_in(&node, &words)?),
+        Err(EnterError::Stopped { .. }) => {}
+        Err(error) => return Err(ExecError::from(error).into()),
     }
-    // Stopped: its journal lies in its upper directory.
+    // Of a node that does not run, the journal is in its upper directory.
     command::find("journalctl", "systemd")?;
     let mut journalctl = Command::new("journalctl");
-    journalctl.arg("--directory").arg(node.dir(dirs).join("upper/var/log/journal")).args(words);
+    journalctl.arg("--directory").arg(node.dir().join("upper/var/log/journal")).args(&words[1..]);
     Err(LogsError::Run { program: "journalctl", source: journalctl.exec() })
 }

@@ -1,4 +1,4 @@
-//! List nodes: a table for people, records for programs.
+//! `nodectl ls`: a table of nodes for people, records for programs.
 
 use std::io::Write;
 
@@ -8,18 +8,18 @@ use foundation::record::{self, NodeRecord, RecordError};
 use foundation::state::StateDirs;
 use foundation::table::render;
 
-use crate::cluster::{self, Cluster, ClusterError};
-use crate::node::Node;
+use crate::cluster::state::{ClusterState, StateError};
+use crate::cluster::{self, ClusterError};
 
-/// What `nodectl ls` is asked.
+/// Options of `nodectl ls`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct LsArgs {
     /// Only this cluster's nodes
     #[arg(long, value_name = "NAME", env = "KUBEADM_SYSTEMD_CLUSTER")]
-    pub cluster: Option<Name>,
+    cluster: Option<Name>,
     /// Print node records, as `nodectl start` does
     #[arg(long)]
-    pub json: bool,
+    json: bool,
 }
 
 /// Why nodes could not be listed.
@@ -28,10 +28,13 @@ pub enum LsError {
     /// A cluster could not be read.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// A cluster's nodes could not be read.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// A record could not be written.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// The file system refused.
+    /// The directory of clusters could not be read.
     #[error(transparent)]
     File(#[from] FileError),
 }
@@ -39,22 +42,24 @@ pub enum LsError {
 /// Print the nodes.
 ///
 /// # Errors
-/// When a named cluster does not exist, or a record cannot be read.
-pub fn run(args: &LsArgs, dirs: &StateDirs, mut output: impl Write) -> Result<(), LsError> {
-    let clusters = match &args.cluster {
-        Some(name) => vec![Cluster::load(dirs, name)?],
-        None => {
-            let clusters = cluster::names(dirs)?.into_iter().map(|name| Cluster::load(dirs, &name));
-            // Directories in which only another tool keeps something are no clusters of ours.
-            clusters
-                .filter(|cluster| !matches!(cluster, Err(ClusterError::Unknown { .. })))
-                .collect::<Result<_, _>>()?
-        }
+/// The named cluster does not exist, or a file is malformed.
+pub(crate) fn run(args: &LsArgs, dirs: &StateDirs, mut output: impl Write) -> Result<(), LsError> {
+    let names = match &args.cluster {
+        Some(name) => vec![name.clone()],
+        None => cluster::names(dirs)?,
     };
     let mut records = Vec::new();
-    for cluster in &clusters {
-        for node in Node::all(dirs, &cluster.name)? {
-            records.push(node.record(dirs, cluster)?);
+    for name in names {
+        let state = ClusterState::read(dirs, &name)?;
+        match state.cluster()? {
+            Some(cluster) => {
+                for member in &state.members {
+                    records.push(cluster.record(&member.node, member.machine()?));
+                }
+            }
+            None if args.cluster.is_some() => return Err(ClusterError::Unknown { name }.into()),
+            // A directory in which only other tools have files is not a cluster.
+            None => {}
         }
     }
     if args.json {

@@ -1,9 +1,10 @@
-//! Nodes' names in the host's /etc/hosts, for those who asked: hosts with machined and nss-mymachines(8) need none of it.
+//! Nodes' names in the host's /etc/hosts, on request: hosts with machined and nss-mymachines(8) resolve them anyway.
 //!
-//! Each line ends in a mark of its cluster. All else in the file stays byte for byte as it is, whatever it is.
+//! Each line ends in a mark of its cluster. The rest of the file stays as it is, byte for byte.
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,14 +15,23 @@ use foundation::lock::Lock;
 use foundation::name::Name;
 use foundation::state::StateDirs;
 
-use crate::node::Node;
-
 const HOSTS: &str = "/etc/hosts";
 
-/// Why the file is as it was.
+/// A node's line.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The node's address.
+    pub address: IpAddr,
+    /// Its name.
+    pub name: Name,
+    /// Its cluster.
+    pub cluster: Name,
+}
+
+/// Why the file was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum EtcHostsError {
-    /// The file system refused.
+    /// The file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
     /// The new file could not be given the old one's owner and mode.
@@ -34,21 +44,21 @@ pub enum EtcHostsError {
     },
 }
 
-/// Have the names of these nodes, and of no others of the cluster, in the file: `NODE.CLUSTER`, and `NODE` where nobody
-/// else has that name there.
+/// Put the names of these nodes into the file, and of no others of the cluster: `NODE.CLUSTER`, and `NODE` where no other
+/// line has that name.
 ///
 /// # Errors
-/// When the file cannot be read or written; it is as it was then.
-pub fn add(dirs: &StateDirs, cluster: &Name, nodes: &[Node]) -> Result<(), EtcHostsError> {
+/// The file cannot be read or written; it is unchanged then.
+pub fn add(dirs: &StateDirs, cluster: &Name, nodes: &[Entry]) -> Result<(), EtcHostsError> {
     let _lock = Lock::take_patiently(&dirs.lock("etc-hosts"))?;
     change(Path::new(HOSTS), |text| with(&without(text, &mark(dirs, cluster)), &mark(dirs, cluster), nodes))
 }
 
-/// As [`add`], where the cluster's nodes are in the file already; without nodes, none is then.
+/// As [`add`], if nodes of the cluster are in the file already. Without nodes, their lines are removed.
 ///
 /// # Errors
 /// As [`add`].
-pub fn update(dirs: &StateDirs, cluster: &Name, nodes: &[Node]) -> Result<(), EtcHostsError> {
+pub fn update(dirs: &StateDirs, cluster: &Name, nodes: &[Entry]) -> Result<(), EtcHostsError> {
     let _lock = Lock::take_patiently(&dirs.lock("etc-hosts"))?;
     let mark = mark(dirs, cluster);
     change(Path::new(HOSTS), |text| {
@@ -57,7 +67,7 @@ pub fn update(dirs: &StateDirs, cluster: &Name, nodes: &[Node]) -> Result<(), Et
     })
 }
 
-/// Of the state directory, too: another one may have a cluster of that name.
+/// Includes the state directory: another one may have a cluster of the same name.
 fn mark(dirs: &StateDirs, cluster: &Name) -> String {
     format!("# nodectl: cluster {cluster} of {}", dirs.state.to_string_lossy().escape_default())
 }
@@ -67,19 +77,21 @@ fn without(text: &[u8], mark: &str) -> Vec<u8> {
     lines.filter(|line| !line.trim_ascii_end().ends_with(mark.as_bytes())).flatten().copied().collect()
 }
 
-fn with(text: &[u8], mark: &str, nodes: &[Node]) -> Vec<u8> {
+fn with(text: &[u8], mark: &str, nodes: &[Entry]) -> Vec<u8> {
     let mut new = text.to_vec();
     if !nodes.is_empty() && !new.is_empty() && !new.ends_with(b"\n") {
         new.push(b'\n');
     }
     for node in nodes {
         let short = if has(text, node.name.as_str()) { String::new() } else { format!(" {}", node.name) };
-        new.extend(format!("{} {}{short} {mark}\n", node.address, node.machine_name()).into_bytes());
+        new.extend(
+            format!("{} {}{short} {mark}\n", node.address, format_args!("{}.{}", node.name, node.cluster)).into_bytes(),
+        );
     }
     new
 }
 
-/// Whether a line gives somebody the name (hosts(5)).
+/// Whether a line has the name (hosts(5)).
 fn has(text: &[u8], name: &str) -> bool {
     text.split(|&byte| byte == b'\n').any(|line| {
         let line = line.split(|&byte| byte == b'#').next().unwrap_or_default();
@@ -88,7 +100,7 @@ fn has(text: &[u8], name: &str) -> bool {
     })
 }
 
-/// Put the changed file in the old one's place, if it differs; a link to it stays one.
+/// Replace the file, if it differs. A symbolic link to it stays.
 fn change(path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<(), EtcHostsError> {
     let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let old = match fs::read(path) {
@@ -112,7 +124,7 @@ fn change(path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<(), EtcH
     written.map_err(FileError::of("write", path))?;
     let put = file.persist(path).map(drop).map_err(|error| error.error);
     let put = match put {
-        // Mounted, as in a container of Docker's: nothing can take its place.
+        // It is a mount point, as in a container of Docker's, and cannot be replaced.
         Err(error) if error.kind() == io::ErrorKind::ResourceBusy => fs::write(path, &new),
         put => put,
     };
@@ -122,20 +134,15 @@ fn change(path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<(), EtcH
 #[cfg(test)]
 mod tests {
     use super::*;
-    use foundation::record::Role;
 
     const MARK: &str = "# nodectl: cluster dev of /var/lib/kubeadm-systemd";
 
-    fn nodes(names: &[&str]) -> Vec<Node> {
+    fn nodes(names: &[&str]) -> Vec<Entry> {
         let name = |name: &str| name.parse::<Name>().expect("a label");
-        let node = |(at, node): (usize, &&str)| Node {
+        let node = |(at, node): (usize, &&str)| Entry {
+            address: [10, 200, 0, u8::try_from(at).expect("few") + 2].into(),
             name: name(node),
             cluster: name("dev"),
-            role: Role::Worker,
-            address: [10, 200, 0, u8::try_from(at).expect("few") + 2].into(),
-            image: name("k8s"),
-            generation: "/image".into(),
-            limits: crate::node::limits::Limits::default(),
         };
         names.iter().enumerate().map(node).collect()
     }

@@ -1,4 +1,4 @@
-//! Sysctls of the host that kubelet and the pod network need. Old values are kept, printed, and put back.
+//! Sysctls of the host that kubelet and the pod network need. Old values are saved, printed and restored.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,9 +14,9 @@ enum Want {
     AtLeast(u64),
 }
 
-/// kubelet sets the first three itself (pkg/kubelet/cm, `setupKernelTunables`): from a node they land on the host, so
-/// that they are better set here, where the old values are known. Three nodes' systemds and containerds need more
-/// inotify instances than the default of 128.
+/// kubelet sets the first three itself (pkg/kubelet/cm, `setupKernelTunables`). They are the host's, so they are set here,
+/// where the old values are saved. Three nodes' systemds and containerds need more inotify instances than the default of
+/// 128.
 const WANTED: [(&str, Want); 6] = [
     ("vm.overcommit_memory", Want::Exactly(1)),
     ("kernel.panic", Want::Exactly(10)),
@@ -33,7 +33,7 @@ fn saved_path(dirs: &StateDirs) -> PathBuf {
 }
 
 /// The file of a sysctl.
-pub fn proc_path(name: &str) -> PathBuf {
+pub(crate) fn proc_path(name: &str) -> PathBuf {
     Path::new("/proc/sys").join(name.replace('.', "/"))
 }
 
@@ -47,11 +47,8 @@ fn write(name: &str, value: &str) -> Result<(), FileError> {
     fs::write(&path, value).map_err(FileError::of("write", &path))
 }
 
-/// What is not set yet: names, the host's values, and those that are wanted.
-///
-/// # Errors
-/// When one cannot be read.
-pub fn differing() -> Result<Vec<(&'static str, String, u64)>, FileError> {
+/// What is not set yet: name, the host's value, and the wanted one.
+pub(crate) fn differing() -> Result<Vec<(&'static str, String, u64)>, FileError> {
     let mut differing = Vec::new();
     for (name, want) in &WANTED {
         let old = read(name)?;
@@ -65,32 +62,32 @@ pub fn differing() -> Result<Vec<(&'static str, String, u64)>, FileError> {
     Ok(differing)
 }
 
-/// Set what is not set yet; `report` is told each change as a line.
+/// Set what is not set yet; `report` gets a line for each change.
 ///
 /// # Errors
-/// When one cannot be read or written.
-pub fn apply(dirs: &StateDirs, mut report: impl FnMut(String)) -> Result<(), FileError> {
+/// /proc/sys is read-only.
+pub(super) fn apply(dirs: &StateDirs, mut report: impl FnMut(String)) -> Result<(), FileError> {
     let _lock = Lock::take_patiently(&dirs.lock("sysctls"))?;
     let mut saved: Saved = files::read_json(&saved_path(dirs))?.unwrap_or_default();
     for (name, old, new) in differing()? {
         report(format!("sysctl {name} = {new} (was {old}; put back when the last node is removed)"));
         saved.entry(name.to_owned()).or_insert(old);
-        // Before the change: killed in between, we put back what is there anyway.
+        // Before the change: if we are killed in between, restoring changes nothing.
         files::write_json(&saved_path(dirs), &saved)?;
         write(name, &new.to_string())?;
     }
     Ok(())
 }
 
-/// Put back what [`apply`] changed; `report` is told each change as a line.
+/// Restore what [`apply`] changed; `report` gets a line for each change.
 ///
 /// # Errors
-/// When one cannot be written.
-pub fn restore(dirs: &StateDirs, mut report: impl FnMut(String)) -> Result<(), FileError> {
+/// /proc/sys is read-only.
+pub(crate) fn restore(dirs: &StateDirs, mut report: impl FnMut(String)) -> Result<(), FileError> {
     let _lock = Lock::take_patiently(&dirs.lock("sysctls"))?;
     let path = saved_path(dirs);
     let Some(saved) = files::read_json::<Saved>(&path)? else { return Ok(()) };
-    // What is not ours to set is not ours to put back, whatever the file says.
+    // Only what we set, whatever the file names.
     for (name, old) in saved.iter().filter(|(name, _)| WANTED.iter().any(|(wanted, _)| wanted == name)) {
         write(name, old)?;
         report(format!("sysctl {name} = {old} (put back)"));

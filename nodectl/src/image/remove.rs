@@ -9,7 +9,7 @@ use foundation::state::StateDirs;
 use super::Context;
 use super::{cache, generation};
 use crate::images;
-use crate::node::end::say;
+use crate::say::say;
 
 /// What `nodectl rmi` is asked.
 #[derive(Clone, Debug, clap::Args)]

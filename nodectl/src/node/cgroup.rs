@@ -1,7 +1,7 @@
-//! A cgroup for each node, in every hierarchy that the host has or could have (cgroups(7)), where no systemd makes one.
+//! A cgroup for each node, in every hierarchy that the host has or could have (cgroups(7)), where systemd makes none.
 //!
-//! Below the caller's own in version 1: systemd inside a node wants every controller of it. Hierarchies that the host has
-//! not mounted are mounted in a private mount namespace: call everything here from one.
+//! On version 1 it is below the caller's own cgroup, and has every controller, as systemd inside a node expects. Call
+//! everything here from a private mount namespace, in which hierarchies are mounted that the host lacks.
 
 mod controllers;
 mod hierarchies;
@@ -13,33 +13,31 @@ use std::path::{Component, Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-pub use self::controllers::ControllersError;
-pub use self::hierarchies::{parse_controllers, reach};
+pub(crate) use self::controllers::ControllersError;
+use self::hierarchies::not_read;
+pub(crate) use self::hierarchies::{controllers, reach};
 use crate::host::Hierarchy;
 use crate::node::limits::Limits;
 use foundation::files::FileError;
+use procfs::ProcessCGroups;
+use procfs::process::Process;
 
 /// Key: the hierarchy as /proc/PID/cgroup names it (`memory`, `name=systemd`, `` for version 2). Value: a cgroup in it.
-pub type Cgroups = BTreeMap<String, PathBuf>;
+type Cgroups = BTreeMap<String, PathBuf>;
 
-/// The directory of our cgroups, in that of the caller's.
-pub const OURS: &str = "kubeadm-systemd";
-
-/// Parse /proc/PID/cgroup: `ID:HIERARCHY:PATH` a line.
-fn parse_own(text: &str) -> Cgroups {
-    let line = |line: &str| {
-        let mut fields = line.splitn(3, ':').skip(1);
-        Some((fields.next()?.to_owned(), PathBuf::from(fields.next()?)))
-    };
-    text.lines().filter_map(line).collect()
-}
+/// The name of the cgroup of all our cgroups.
+pub(crate) const OURS: &str = "kubeadm-systemd";
 
 /// Plan the cgroup `below` the caller's own in every hierarchy of `mounts`; in version 2 alone, below the nearest one
-/// above that can hand on controllers.
+/// above that can enable controllers.
 ///
 /// # Errors
-/// When /proc/self/cgroup cannot be read, or nothing can hand on controllers.
-pub fn plan(kind: Hierarchy, mounts: &BTreeMap<String, PathBuf>, below: &Path) -> Result<Cgroups, ControllersError> {
+/// No cgroup can enable controllers.
+pub(crate) fn plan(
+    kind: Hierarchy,
+    mounts: &BTreeMap<String, PathBuf>,
+    below: &Path,
+) -> Result<Cgroups, ControllersError> {
     let own = own()?;
     if kind == Hierarchy::Unified {
         return Ok([(String::new(), controllers_for_nodes()?.join(below))].into());
@@ -53,27 +51,31 @@ pub fn plan(kind: Hierarchy, mounts: &BTreeMap<String, PathBuf>, below: &Path) -
     Ok(mounts.keys().filter(known).map(|name| (name.clone(), of(name).join(below))).collect())
 }
 
+/// The calling process's own cgroups.
 fn own() -> Result<Cgroups, FileError> {
-    // Read whole before moving: it changes under the reader.
-    let path = Path::new("/proc/self/cgroup");
-    Ok(parse_own(&fs::read_to_string(path).map_err(FileError::of("read", path))?))
+    let cgroups = Process::myself().and_then(|process| process.cgroups());
+    Ok(by_hierarchy(cgroups.map_err(not_read("/proc/self/cgroup"))?))
 }
 
-/// Version 2: the cgroup that can hand on controllers to the nodes' below it.
+fn by_hierarchy(cgroups: ProcessCGroups) -> Cgroups {
+    cgroups.into_iter().map(|cgroup| (cgroup.controllers.join(","), PathBuf::from(cgroup.pathname))).collect()
+}
+
+/// Version 2: the cgroup that can enable controllers for the nodes' cgroups below it.
 ///
 /// # Errors
-/// When there is none.
-pub fn controllers_for_nodes() -> Result<PathBuf, ControllersError> {
+/// There is none.
+pub(crate) fn controllers_for_nodes() -> Result<PathBuf, ControllersError> {
     let own = own()?;
     controllers::parent(Path::new("/sys/fs/cgroup"), own.get("").map_or(Path::new("/"), PathBuf::as_path))
 }
 
-/// Mount options hold more than controllers (`rw`, `xattr`): keep what the kernel names in /proc/self/cgroup.
+/// Whether the kernel names it in /proc/self/cgroup: mount options hold more than controllers (`rw`, `xattr`).
 fn own_or_controller(own: &Cgroups, name: &str) -> bool {
     own.keys().any(|names| names.split(',').any(|n| n == name))
 }
 
-/// Where a cgroup of ours is. One that is not, or leads out of its hierarchy, is nowhere: a machine's record may be damaged.
+/// The directory of a cgroup of ours. `None` when it is not ours or leads out of its hierarchy, as in a damaged record.
 fn directory(mounts: &BTreeMap<String, PathBuf>, hierarchy: &str, cgroup: &Path) -> Option<PathBuf> {
     let is_ours = cgroup.components().any(|part| part.as_os_str() == OURS);
     if !is_ours || cgroup.components().any(|part| part == Component::ParentDir) {
@@ -82,11 +84,11 @@ fn directory(mounts: &BTreeMap<String, PathBuf>, hierarchy: &str, cgroup: &Path)
     Some(mounts.get(hierarchy)?.join(cgroup.strip_prefix("/").unwrap_or(cgroup)))
 }
 
-/// Make the cgroups with their limits and move the calling process into them.
+/// Make the cgroups, set their limits, and move the calling process into them.
 ///
 /// # Errors
-/// When the kernel refuses.
-pub fn enter(
+/// The kernel refuses a cgroup or a limit.
+pub(crate) fn enter(
     kind: Hierarchy,
     mounts: &BTreeMap<String, PathBuf>,
     cgroups: &Cgroups,
@@ -94,7 +96,7 @@ pub fn enter(
 ) -> Result<(), FileError> {
     for (hierarchy, cgroup) in cgroups {
         let Some(dir) = directory(mounts, hierarchy, cgroup) else { continue };
-        // The last node of another cluster may take the directory above away while we make ours.
+        // A removal of the cluster's last node may remove the directory above at the same time.
         let mut made = make(&mounts[hierarchy], &dir);
         for _ in 0..3 {
             if made.as_ref().is_err_and(FileError::is_not_found) {
@@ -112,8 +114,8 @@ pub fn enter(
     Ok(())
 }
 
-/// Make a cgroup and those above it. A version 2 cgroup has the controllers that the one above hands on. A new version 1
-/// cpuset is empty, and no process may join it until it has both CPUs and memory nodes (cpuset(7)): copy them from above.
+/// Make a cgroup and those above it. On version 2, a cgroup has the controllers that its parent enables. On version 1, no
+/// process may join a new cpuset before it has CPUs and memory nodes (cpuset(7)), so they are copied from its parent.
 fn make(mount_point: &Path, dir: &Path) -> Result<(), FileError> {
     if dir == mount_point {
         return Ok(());
@@ -127,7 +129,7 @@ fn make(mount_point: &Path, dir: &Path) -> Result<(), FileError> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => made.map_err(FileError::of("create", dir))?,
     }
-    // Of one that is there already, too: another node's start may have made it just now, and be about to fill it.
+    // Also in one that exists already: another node's start may have made it and not filled it yet.
     for file in ["cpuset.cpus", "cpuset.mems"].map(|file| dir.join(file)) {
         let read = |path: &Path| fs::read_to_string(path).map_err(FileError::of("read", path));
         let above = parent.join(file.file_name().unwrap_or_default());
@@ -139,16 +141,15 @@ fn make(mount_point: &Path, dir: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Remove the cgroups and all below them, whose processes have been killed, then those above that `levels` says and
-/// that are empty. Must run in a private mount namespace.
+/// Remove the cgroups of killed processes and all cgroups below; then as many `levels` above as are empty.
 ///
 /// # Errors
-/// When one stays busy.
-pub fn remove(mounts: &BTreeMap<String, PathBuf>, cgroups: &Cgroups, levels: usize) -> Result<(), FileError> {
+/// A cgroup stays busy.
+pub(crate) fn remove(mounts: &BTreeMap<String, PathBuf>, cgroups: &Cgroups, levels: usize) -> Result<(), FileError> {
     for (hierarchy, cgroup) in cgroups {
         let Some(dir) = directory(mounts, hierarchy, cgroup) else { continue };
         remove_tree(&dir)?;
-        // Fails while other nodes are in it, and then it should stay.
+        // Fails while other nodes' cgroups are in it, and then it must stay.
         for above in dir.ancestors().skip(1).take(levels) {
             let _ = fs::remove_dir(above);
         }
@@ -164,7 +165,7 @@ fn remove_tree(dir: &Path) -> Result<(), FileError> {
     for child in children.flatten().filter(|child| child.file_type().is_ok_and(|kind| kind.is_dir())) {
         remove_tree(&child.path())?;
     }
-    // A process that has just been killed holds its cgroup until it is reaped.
+    // A killed process keeps its cgroup busy until it is reaped.
     for _ in 0..500 {
         match fs::remove_dir(dir) {
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => thread::sleep(Duration::from_millis(10)),
@@ -177,9 +178,10 @@ fn remove_tree(dir: &Path) -> Result<(), FileError> {
 
 #[cfg(test)]
 mod tests {
+    use procfs::FromBufRead;
+
     use super::*;
 
-    const OWN: &str = "9:name=systemd:/\n4:memory:/api/x\n3:cpu,cpuacct:/\n0::/\n";
     #[test]
     fn a_record_does_not_name_cgroups_of_others() {
         let mounts: BTreeMap<_, PathBuf> = [("memory".to_owned(), "/sys/fs/cgroup/memory".into())].into();
@@ -191,9 +193,10 @@ mod tests {
     }
 
     #[test]
-    fn own_cgroups_are_parsed_with_colons_in_their_paths() {
-        let own = parse_own("4:memory:/a:b\n");
-        assert_eq!(own["memory"], Path::new("/a:b"));
-        assert_eq!(parse_own(OWN)[""], Path::new("/"));
+    fn own_cgroups_are_named_by_their_hierarchies() {
+        let text = "9:name=systemd:/\n4:memory:/a:b\n3:cpu,cpuacct:/\n0::/c\n";
+        let own = by_hierarchy(ProcessCGroups::from_buf_read(text.as_bytes()).expect("read"));
+        let expected = [("", "/c"), ("cpu,cpuacct", "/"), ("memory", "/a:b"), ("name=systemd", "/")];
+        assert_eq!(own, expected.map(|(name, path)| (name.to_owned(), PathBuf::from(path))).into());
     }
 }

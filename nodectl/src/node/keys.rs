@@ -1,6 +1,6 @@
-//! SSH keys: one for the user of each cluster, one for each node as its host key, made here and pinned.
+//! SSH keys: one for each cluster's user, and a host key for each node, pinned in known_hosts.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use foundation::command::{self, CommandError};
@@ -12,27 +12,19 @@ pub enum KeyError {
     /// ssh-keygen failed.
     #[error("cannot make an SSH key")]
     Keygen(#[from] CommandError),
-    /// The file system refused.
+    /// A file could not be read or removed.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
-/// A key pair on disk.
-#[derive(Clone, Debug)]
-pub struct KeyPair {
-    /// Path of the private half; mode 0600.
-    pub private: PathBuf,
-    /// The public half, as a line of authorized_keys (sshd(8)) without its newline.
-    pub public: String,
-}
-
-/// Read the Ed25519 key pair at `path`, made first when it is not there.
+/// The public half of the Ed25519 key pair at `path`, which is made first when it does not exist: a line of
+/// authorized_keys (sshd(8)) without its newline.
 ///
 /// # Errors
-/// When ssh-keygen is missing or fails.
-pub fn ensure(path: &Path, comment: &str) -> Result<KeyPair, KeyError> {
+/// ssh-keygen is missing or fails.
+pub(crate) fn ensure(path: &Path, comment: &str) -> Result<String, KeyError> {
     let public = path.with_added_extension("pub");
-    // The public half is written last: without it the pair is half-made.
+    // ssh-keygen writes the public half last: without it the pair is incomplete.
     if !public.exists() {
         command::find("ssh-keygen", "openssh-client")?;
         let _ = std::fs::remove_file(path);
@@ -43,17 +35,14 @@ pub fn ensure(path: &Path, comment: &str) -> Result<KeyPair, KeyError> {
         command::output(keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f"]).arg(path))?;
     }
     let line = std::fs::read_to_string(&public).map_err(FileError::of("read", &public))?;
-    Ok(KeyPair { private: path.to_owned(), public: line.trim_end().to_owned() })
+    Ok(line.trim_end().to_owned())
 }
 
 /// Write the known_hosts file (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT") that pins `hosts`: names and public key of each.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn pin(path: &Path, hosts: &[(Vec<String>, String)]) -> Result<(), FileError> {
+pub(crate) fn pin(path: &Path, hosts: &[(Vec<String>, String)]) -> Result<(), FileError> {
     let mut text = String::new();
     for (names, public) in hosts {
-        // Type and key only: the comment is ours.
+        // Type and key, without the comment.
         let key: Vec<_> = public.split(' ').take(2).collect();
         text.push_str(&format!("{} {}\n", names.join(","), key.join(" ")));
     }
@@ -69,9 +58,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("ssh/id_ed25519");
         let first = ensure(&path, "a test").expect("made");
-        assert_eq!(ensure(&path, "a test").expect("read").public, first.public);
+        assert_eq!(ensure(&path, "a test").expect("read"), first);
         let pinned = dir.path().join("known_hosts");
-        pin(&pinned, &[(vec!["node1".into(), "10.0.0.2".into()], first.public.clone())]).expect("written");
+        pin(&pinned, &[(vec!["node1".into(), "10.0.0.2".into()], first)]).expect("written");
         let text = std::fs::read_to_string(pinned).expect("read");
         assert!(text.starts_with("node1,10.0.0.2 ssh-ed25519 AAAA"), "{text}");
         assert!(!text.contains("a test"), "{text}");

@@ -1,4 +1,4 @@
-//! How much of the host a node may take.
+//! How much memory and CPU time a node may use.
 
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
@@ -10,43 +10,48 @@ const PERIOD: u64 = 100_000;
 
 /// Limits of a node's cgroup. Inside, /proc/meminfo still shows the host's memory, and kubelet the host's capacity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// The most memory that each node may use, as 2GiB or 1500MB; reaching it has the kernel kill a process of the node
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory: Option<u64>,
+    pub(crate) memory: Option<u64>,
     /// The most CPU time that each node may use, in CPUs: 1.5
     #[arg(long, value_name = "CPUS", value_parser = cpus)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cpus: Option<f64>,
+    pub(crate) cpus: Option<f64>,
 }
 
-fn bytes(text: &str) -> Result<u64, String> {
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
     text.parse().map(|size: ByteSize| size.as_u64())
 }
 
 fn cpus(text: &str) -> Result<f64, String> {
-    // The kernel takes no quota below a millisecond.
-    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.01);
-    number.ok_or_else(|| "not a number of CPUs of at least 0.01".to_owned())
+    checked_cpus(text.parse().unwrap_or(f64::NAN))
+}
+
+/// The number, if it is one of CPUs. The kernel accepts no quota below a millisecond.
+pub(super) fn checked_cpus(number: f64) -> Result<f64, String> {
+    if number.is_finite() && number >= 0.01 {
+        return Ok(number);
+    }
+    Err("not a number of CPUs of at least 0.01".to_owned())
 }
 
 impl Limits {
-    /// Limits of which those given win over `older`.
-    #[must_use]
-    pub fn or(self, older: Self) -> Self {
+    /// These limits, and of `older` those that are not set here.
+    pub(crate) fn or(self, older: Self) -> Self {
         Limits { memory: self.memory.or(older.memory), cpus: self.cpus.or(older.cpus) }
     }
 
     /// As properties of a unit (systemd.resource-control(5)).
-    pub fn unit_properties(&self) -> Vec<String> {
+    pub(crate) fn unit_properties(&self) -> Vec<String> {
         let memory = self.memory.map(|memory| format!("MemoryMax={memory}"));
         let cpus = self.cpus.map(|cpus| format!("CPUQuota={:.0}%", cpus * 100.0));
         memory.into_iter().chain(cpus).collect()
     }
 
-    /// As files of the node's cgroup in one hierarchy, which is named as /proc/PID/cgroup names it, and what to write.
-    pub fn cgroup_files(&self, kind: Hierarchy, hierarchy: &str) -> Vec<(&'static str, String)> {
+    /// As files of the node's cgroup in one hierarchy, named as in /proc/PID/cgroup: the files and what to write.
+    pub(crate) fn cgroup_files(&self, kind: Hierarchy, hierarchy: &str) -> Vec<(&'static str, String)> {
         let memory = self.memory.map(|memory| memory.to_string());
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: at least 0.01")]
         let quota = self.cpus.map(|cpus| (cpus * PERIOD as f64) as u64);

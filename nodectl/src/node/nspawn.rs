@@ -3,18 +3,16 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use foundation::state::StateDirs;
 use nix::sys::utsname::uname;
 
+use super::privileges::{ADDED, DROPPED, SYSTEM_CALLS, names};
+use super::{Node, host_files};
 use crate::host::{Hierarchy, Host, Supervisor};
-use crate::node::Node;
-use crate::node::adapt;
-use crate::node::privileges::{ADDED, DROPPED, SYSTEM_CALLS, names};
 
-/// Directories of a node that lie on the real file system: name in the node's directory, path in the node.
-/// An overlay's upper directory may not lie on an overlay, which is what containerd's snapshots need; etcd and kubelet
-/// want fsync and statfs of the real thing.
-pub const BINDS: [(&str, &str); 4] = [
+/// Directories of a node that are on the real file system: name in the node's directory, path in the node.
+/// containerd's snapshots are overlays, whose upper directories may not be on an overlay; etcd and kubelet need fsync and
+/// statfs of a real file system.
+pub(crate) const BINDS: [(&str, &str); 4] = [
     ("containerd", "/var/lib/containerd"),
     ("kubelet", "/var/lib/kubelet"),
     ("etcd", "/var/lib/etcd"),
@@ -22,30 +20,25 @@ pub const BINDS: [(&str, &str); 4] = [
 ];
 
 /// Devices of the host that kubelet (/dev/kmsg, for its OOM watcher) and containerd (/dev/fuse) use.
-pub const DEVICES: [&str; 2] = ["/dev/kmsg", "/dev/fuse"];
-
-/// Where the node's root is mounted, in the machine's own mount namespace.
-pub fn root_dir(dirs: &StateDirs, node: &Node) -> PathBuf {
-    node.dir(dirs).join("root")
-}
+pub(crate) const DEVICES: [&str; 2] = ["/dev/kmsg", "/dev/fuse"];
 
 /// The arguments after those of cnispawn, which names the machine and its network namespace.
-pub fn args(host: Host, dirs: &StateDirs, node: &Node) -> Vec<OsString> {
+pub(crate) fn args(host: Host, node: &Node) -> Vec<OsString> {
     let mut args: Vec<OsString> = Vec::new();
-    args.push(joined("--directory=", &root_dir(dirs, node)));
+    args.push(joined("--directory=", &node.root_dir()));
     args.push(format!("--hostname={}", node.name).into());
     args.extend(
         [
             "--quiet",
-            // The cgroups that we are in are the node's.
+            // We are in the node's cgroups already.
             "--keep-unit",
             "--private-users=no",
-            // Written into the upper directory by us.
+            // Files of ours are bound or written instead.
             "--resolv-conf=off",
             "--timezone=off",
             "--link-journal=no",
             "--settings=no",
-            // READY=1 is sent when the node's own systemd says so, not when it has been started.
+            // READY=1 is sent when the node's own systemd is ready, not when it has been started.
             "--notify-ready=yes",
         ]
         .map(OsString::from),
@@ -55,9 +48,9 @@ pub fn args(host: Host, dirs: &StateDirs, node: &Node) -> Vec<OsString> {
     args.push(format!("--system-call-filter={}", names(&SYSTEM_CALLS, " ")).into());
     args.push(format!("--register={}", if host.supervisor == Supervisor::Systemd { "yes" } else { "no" }).into());
     for (source, target) in BINDS {
-        args.push(bound("--bind=", &node.dir(dirs).join(source), target));
+        args.push(bound("--bind=", &node.dir().join(source), target));
     }
-    args.push(bound("--bind-ro=", &adapt::path(dirs, node), adapt::TARGET));
+    args.extend(host_files::binds(node).map(|(option, source, target)| bound(option, &source, target)));
     for device in DEVICES.iter().filter(|device| Path::new(device).exists()) {
         args.push(format!("--bind={device}").into());
     }
@@ -81,7 +74,7 @@ fn kernel_config(release: &str, exists: impl Fn(&Path) -> bool) -> Option<(PathB
 }
 
 /// As [`kernel_config`], of this host.
-pub fn kernel_config_of_host() -> Option<(PathBuf, String)> {
+pub(crate) fn kernel_config_of_host() -> Option<(PathBuf, String)> {
     let names = uname().ok()?;
     kernel_config(&names.release().to_string_lossy(), Path::exists)
 }
@@ -101,21 +94,23 @@ fn joined(option: &str, path: &Path) -> OsString {
 
 #[cfg(test)]
 mod tests {
+    use foundation::state::StateDirs;
+
     use super::*;
     use crate::node::limits::Limits;
 
     fn args_on(supervisor: Supervisor, cgroups: Hierarchy) -> Vec<OsString> {
-        let dirs = StateDirs { state: "/state".into(), run: "/run/x".into() };
         let node = Node {
             name: "node1".parse().expect("a label"),
             cluster: "dev".parse().expect("a label"),
             role: foundation::record::Role::Worker,
-            address: [10, 200, 0, 2].into(),
+            addresses: vec![[10, 200, 0, 2].into()],
             image: "default".parse().expect("a label"),
             generation: "/state/images/default/0".into(),
             limits: Limits::default(),
+            dirs: StateDirs { state: "/state".into(), run: "/run/x".into() },
         };
-        args(Host { supervisor, cgroups }, &dirs, &node)
+        args(Host { supervisor, cgroups }, &node)
     }
 
     #[test]

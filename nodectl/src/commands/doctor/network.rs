@@ -1,4 +1,4 @@
-//! Room for a cluster's network.
+//! Whether a subnet is free for a cluster's network.
 
 use super::{Finding, Patient};
 use crate::cluster;

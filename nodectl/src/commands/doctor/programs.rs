@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use super::{Finding, Patient};
-use crate::commands::launch;
+use crate::node::cnispawn;
 
-/// What `start` runs, beside cnispawn and the CNI plugins.
+/// What `start` runs, apart from cnispawn and the CNI plugins.
 const START: [&str; 7] = ["systemd-nspawn", "nsenter", "ssh-keygen", "ip", "iptables", "nft", "modprobe"];
 
-/// What `build` runs, whatever Kubernetes comes from.
+/// What `build` runs for every source of Kubernetes.
 const BUILD: [&str; 2] = ["mmdebstrap", "unshare"];
 
 /// Plugins of a node's network.
@@ -36,7 +36,7 @@ pub(super) fn image_programs(_: &Patient<'_>) -> Finding {
 }
 
 pub(super) fn cnispawn(_: &Patient<'_>) -> Finding {
-    match launch::cnispawn() {
+    match cnispawn::find() {
         Ok(path) => Finding::ok(path.display().to_string()),
         Err(_) => Finding::failed("no cnispawn beside nodectl or in PATH", "make build, or install kubeadm-systemd"),
     }

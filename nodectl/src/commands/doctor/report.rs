@@ -1,4 +1,4 @@
-//! Findings, for people and for programs.
+//! Print findings, for people and for programs.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Finding, Status};
 
-/// What is wrong with the host, or why that could not be said.
+/// What is wrong with the host, or why it could not be printed.
 #[derive(Debug, thiserror::Error)]
 pub enum DoctorError {
     /// `doctor`: all has been printed.

@@ -8,20 +8,20 @@ use foundation::files::FileError;
 use nix::sys::statvfs::statvfs;
 
 use super::{Finding, Patient};
-use crate::commands::launch::{self, LaunchError};
+use crate::node::mounts::{self, MountError};
 
 /// MiB below which a node has no room for its pods' images and etcd.
 const ROOM: u64 = 1024;
 
-/// The state directory or, before there is one, where it will be.
+/// The state directory or, before it exists, the nearest existing directory above it.
 fn existing(state: &Path) -> &Path {
     state.ancestors().find(|path| path.exists()).unwrap_or(state)
 }
 
-/// Overlays are tried, not guessed: an upper directory may not lie on an overlay, NFS, FAT, ... (overlayfs.rst).
+/// Mount an overlay: an upper directory may not be on an overlay, NFS, FAT, ... (overlayfs.rst).
 pub(super) fn overlay(patient: &Patient<'_>) -> Finding {
     let state = existing(patient.dirs.root());
-    // In a mount namespace of a thread of its own, with which the mount vanishes.
+    // In the mount namespace of a thread, with which the mount vanishes.
     let tried = thread::scope(|scope| {
         let attempt = scope.spawn(|| try_overlay(state));
         attempt.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -35,7 +35,7 @@ pub(super) fn overlay(patient: &Patient<'_>) -> Finding {
     }
 }
 
-fn try_overlay(state: &Path) -> Result<(), LaunchError> {
+fn try_overlay(state: &Path) -> Result<(), MountError> {
     let trial = tempfile::Builder::new().prefix(".overlay-").tempdir_in(state);
     let trial = trial.map_err(FileError::of("create a directory in", state))?;
     let part = |name: &str| -> Result<_, FileError> {
@@ -43,9 +43,9 @@ fn try_overlay(state: &Path) -> Result<(), LaunchError> {
         fs::create_dir(&path).map_err(FileError::of("create", &path))?;
         Ok(path)
     };
-    launch::private_mounts()?;
+    mounts::enter_private_namespace()?;
     let root = part("root")?;
-    launch::mount_overlay(&part("lower")?, &part("upper")?, &part("work")?, &root)?;
+    mounts::mount_overlay(&part("lower")?, &part("upper")?, &part("work")?, &root)?;
     nix::mount::umount(&root).map_err(FileError::of("unmount", &root))?;
     Ok(())
 }

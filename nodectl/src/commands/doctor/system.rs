@@ -1,6 +1,5 @@
-//! Who we are, and who runs the nodes.
+//! Our privileges, and what supervises nodes.
 
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -9,14 +8,14 @@ use foundation::command;
 
 use super::{Finding, Patient};
 use crate::host::{Hierarchy, Supervisor};
-use crate::node::adapt;
 use crate::node::cgroup;
-use crate::node::unit;
+use crate::node::host_files;
+use crate::node::supervise::unit;
 
-/// The oldest systemd-nspawn with all the options that we give it: Debian bookworm's.
+/// The oldest systemd-nspawn with all the options that we use: Debian bookworm's.
 const OLDEST_SYSTEMD: u32 = 252;
 
-/// What nodectl and systemd-nspawn do on the host needs these (capabilities(7)).
+/// What nodectl and systemd-nspawn need on the host (capabilities(7)).
 const NEEDED: [Capability; 9] = [
     Capability::CAP_CHOWN,
     Capability::CAP_DAC_OVERRIDE,
@@ -53,7 +52,7 @@ pub(super) fn capabilities(_: &Patient<'_>) -> Finding {
 }
 
 pub(super) fn oom_score(_: &Patient<'_>) -> Finding {
-    if adapt::may_lower_oom_score() {
+    if host_files::may_lower_oom_score() {
         return Finding::ok("may be lowered");
     }
     Finding::adapted("no CAP_SYS_RESOURCE", "containerd leaves the OOM scores of containers as they are")
@@ -97,7 +96,7 @@ pub(super) fn nspawn(_: &Patient<'_>) -> Finding {
 
 pub(super) fn cgroups(patient: &Patient<'_>) -> Finding {
     match (patient.host.cgroups, patient.host.supervisor) {
-        (Hierarchy::Unified, Supervisor::Systemd) => Finding::ok("version 2, which systemd hands on"),
+        (Hierarchy::Unified, Supervisor::Systemd) => Finding::ok("version 2, which systemd delegates"),
         (Hierarchy::Unified, Supervisor::Nobody) => match cgroup::controllers_for_nodes() {
             Ok(parent) => Finding::ok(format!("version 2; nodes go below {}", parent.display())),
             Err(error) => Finding::failed(error.to_string(), "as it says"),
@@ -107,8 +106,7 @@ pub(super) fn cgroups(patient: &Patient<'_>) -> Finding {
 }
 
 fn legacy() -> Finding {
-    let text = fs::read_to_string("/proc/cgroups").unwrap_or_default();
-    let enabled = cgroup::parse_controllers(&text);
+    let enabled = cgroup::controllers().unwrap_or_default();
     let missing: Vec<_> = ["cpu", "cpuacct", "cpuset", "memory", "pids"]
         .into_iter()
         .filter(|name| !enabled.iter().any(|e| e == name))

@@ -29,13 +29,13 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// What [`digest_of`] has to see of a table of images, in the words of containerd's filters (its package pkg/filters).
+    /// The filter that lists this image for [`digest_of`], in the syntax of containerd's package pkg/filters.
     pub(super) fn filter(&self) -> String {
-        // Quoted as Go does it, which JSON does no differently.
+        // Quoted as in Go, which is as in JSON.
         format!("name=={}", serde_json::json!(self.name))
     }
 
-    /// Whether a node has it, by the table of its images and what it has under the digest of a manifest.
+    /// Whether a node has it, by the table of the node's images and the node's content of a manifest's digest.
     pub(super) fn is_in<'a>(&self, table: &'a str, content: impl FnOnce(&'a str) -> Option<Vec<u8>>) -> bool {
         let Some(found) = digest_of(&self.name, table) else { return false };
         match (&self.digest, &self.id) {
@@ -49,13 +49,13 @@ impl Named {
     }
 }
 
-/// Why an archive is of no use.
+/// Why an archive cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// It cannot be read, or is no tar file.
+    /// It cannot be read, or is not a tar file.
     #[error("it is no tar file, or damaged")]
     Read(#[from] io::Error),
-    /// A document in it is none.
+    /// A document in it is malformed.
     #[error("its {name} is not as it should be")]
     Document {
         /// Which.
@@ -63,7 +63,7 @@ pub enum ArchiveError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// It holds none.
+    /// It holds no images.
     #[error("it has neither an index.json (OCI) nor a manifest.json (Docker): it holds no images")]
     NoImages,
     /// Images without a name cannot be run.
@@ -83,12 +83,12 @@ struct DockerImage {
 /// The images of an archive, in the order of their names. Reads all of it.
 ///
 /// # Errors
-/// When it is no archive of images, or they have no names.
+/// It is not an archive of images, or they have no names.
 pub(super) fn read(input: impl Read) -> Result<Vec<Named>, ArchiveError> {
     let mut input = BufReader::with_capacity(1 << 20, input);
     match input.fill_buf()? {
         [0x1f, 0x8b, ..] => read_tar(MultiGzDecoder::new(input)),
-        // zstd: ctr reads it, we do not. The nodes' own answer will have to do.
+        // zstd: ctr reads it, we do not. The images are then unknown, and the nodes decide.
         [0x28, 0xb5, 0x2f, 0xfd, ..] => io::copy(&mut input, &mut io::sink()).map(|_| Vec::new()).map_err(Into::into),
         _ => read_tar(input),
     }
@@ -97,7 +97,7 @@ pub(super) fn read(input: impl Read) -> Result<Vec<Named>, ArchiveError> {
 fn read_tar(mut input: impl Read) -> Result<Vec<Named>, ArchiveError> {
     let (mut index, mut manifest, mut ids) = (None, None, BTreeSet::new());
     let mut tar = tar::Archive::new(&mut input);
-    // Raw: the crate reads extended names into memory, however long they say that they are. The two here are short.
+    // Raw: of an extended name the crate reads into memory whatever length it claims. The two names here are short.
     for entry in tar.entries()?.raw(true) {
         let mut entry = entry?;
         let path = entry.path_bytes();
@@ -117,7 +117,7 @@ fn read_tar(mut input: impl Read) -> Result<Vec<Named>, ArchiveError> {
         entry.by_ref().take(MOST).read_to_end(&mut text)?;
         *document = Some(text);
     }
-    // What comes after the archive's end, to the last byte: whoever writes into our pipe is not to be cut off.
+    // To the last byte after the archive's end, so that the writer into our pipe gets no SIGPIPE.
     io::copy(&mut input, &mut io::sink())?;
     if index.is_none() && manifest.is_none() {
         return Err(ArchiveError::NoImages);

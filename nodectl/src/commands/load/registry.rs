@@ -1,7 +1,7 @@
-//! A registry on this host: have nodes pull images of its name from there.
+//! `nodectl load --local-registry`: nodes pull images of a registry's name from a port of this host.
 //!
-//! In a node, localhost is the node. containerd looks up where a registry is in `/etc/containerd/certs.d/REGISTRY/hosts.toml`
-//! (<https://github.com/containerd/containerd/blob/main/docs/hosts.md>) at every pull, so that nothing is restarted.
+//! In a node, localhost is the node itself. containerd looks up a registry's address in `/etc/containerd/certs.d/REGISTRY/hosts.toml`
+//! (<https://github.com/containerd/containerd/blob/main/docs/hosts.md>) at every pull, so nothing has to be restarted.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -11,17 +11,15 @@ use std::time::Duration;
 
 use foundation::command;
 use foundation::files::FileError;
-use foundation::state::StateDirs;
 use serde_json::json;
 
 use super::LoadError;
 use crate::cluster::Cluster;
-use crate::commands::exec;
-use crate::node::Node;
+use crate::node::{Node, namespaces};
 
-/// What images of a registry are named after.
+/// The host and port in the names of a registry's images.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registry {
+pub(crate) struct Registry {
     host: String,
     port: u16,
 }
@@ -52,22 +50,21 @@ const SECONDS: u64 = 5;
 /// each: `cluster`, `node`, `registry`, `server` (its URL there), `changed`.
 ///
 /// # Errors
-/// When a node does not run, or does not reach the registry: then nothing is changed.
+/// A node does not run or does not reach the registry: nothing is changed then.
 pub(super) fn run(
     registry: &Registry,
-    dirs: &StateDirs,
     cluster: &Cluster,
-    nodes: &[Node],
+    nodes: &[&Node],
     mut output: impl Write,
 ) -> Result<(), LoadError> {
     command::find("nsenter", "util-linux")?;
-    let leaders = nodes.iter().map(|node| exec::leader(dirs, node)).collect::<Result<Vec<_>, _>>()?;
+    let leaders = nodes.iter().map(|node| node.leader()).collect::<Result<Vec<_>, _>>()?;
     let gateway = cluster.network.gateway();
     for (node, &leader) in nodes.iter().zip(&leaders) {
         let connect = format!("exec 3<>/dev/tcp/{gateway}/{}", registry.port);
         let seconds = SECONDS.to_string();
         let words = ["timeout", seconds.as_str(), "bash", "-c", connect.as_str()];
-        if command::output(&mut exec::command(leader, words)).is_err() {
+        if command::output(&mut namespaces::command(leader, words)).is_err() {
             let (node, hint) = (node.name.to_string(), hint(gateway, registry.port));
             return Err(LoadError::NoRegistry { node, gateway, port: registry.port, hint });
         }
@@ -80,7 +77,7 @@ pub(super) fn run(
             printf %s "$2" | cmp --quiet - "$1/hosts.toml" && exit
             mkdir -p "$1" && printf %s "$2" >"$1/.hosts.toml" && mv "$1/.hosts.toml" "$1/hosts.toml" && echo changed"#;
         let words = ["sh", "-c", script, "sh", &dir, &content];
-        let said = command::output(&mut exec::command(leader, words))?;
+        let said = command::output(&mut namespaces::command(leader, words))?;
         let changed = !said.stdout.is_empty();
         let record = json!({
             "cluster": node.cluster, "node": node.name, "registry": registry.to_string(), "server": server, "changed": changed,
@@ -90,7 +87,7 @@ pub(super) fn run(
     Ok(())
 }
 
-/// Why a node may not reach it, and what to do.
+/// Why a node may not reach the registry, and what to do.
 fn hint(gateway: Ipv4Addr, port: u16) -> String {
     let answers = |address: Ipv4Addr| {
         TcpStream::connect_timeout(&SocketAddr::from((address, port)), Duration::from_secs(SECONDS)).is_ok()

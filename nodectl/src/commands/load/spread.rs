@@ -1,4 +1,4 @@
-//! One reader, many programs that want all of it: none waits for another by more than a few pieces.
+//! Copy one input to many programs at the same time: none waits for another by more than a few pieces.
 
 use std::io::{self, Read, Write};
 use std::process::{Command, Stdio};
@@ -14,8 +14,8 @@ const PIECES: usize = 8;
 
 type Piece = Arc<Vec<u8>>;
 
-/// Give all of `input` to the standard input of each of `commands`, and to `look`, and wait for them. What `look`
-/// returns, and how each command ended.
+/// Copy all of `input` to the standard input of each of `commands`, and to `look`, and wait for them. Returns the result of
+/// `look`, and how each command ended.
 pub(super) fn to_all<T, E>(
     mut input: impl Read,
     commands: Vec<Command>,
@@ -47,7 +47,7 @@ fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Until the end, or until nobody wants more.
+/// Copy until the input ends, or no receiver is left.
 fn pump(input: &mut impl Read, senders: &[SyncSender<Piece>]) -> io::Result<()> {
     loop {
         let mut piece = Vec::with_capacity(PIECE);
@@ -56,7 +56,7 @@ fn pump(input: &mut impl Read, senders: &[SyncSender<Piece>]) -> io::Result<()> 
             return Ok(());
         }
         let piece = Arc::new(piece);
-        // One that has ended takes no more; its status says why.
+        // A program that has ended reads no more; its status tells why.
         let wanted = senders.iter().filter(|sender| sender.send(Arc::clone(&piece)).is_ok()).count();
         if wanted == 0 {
             return Ok(());
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_gets_all_of_it_but_who_ends_early_holds_up_nobody() {
+    fn all_programs_get_all_of_it_and_one_that_ends_early_holds_up_none() {
         let bytes = vec![7; 20 * PIECE + 3];
         let early = || {
             let mut command = Command::new("sh");

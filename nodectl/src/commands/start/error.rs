@@ -1,31 +1,26 @@
 //! Why nodes could not be started.
 
-use std::io;
 use std::path::PathBuf;
 
-use foundation::command::CommandError;
 use foundation::files::FileError;
 use foundation::name::Name;
 use foundation::record::RecordError;
 
+use super::PlanError;
 use crate::cluster::ClusterError;
-use crate::cluster::network::NetworkError;
+use crate::cluster::state::StateError;
 use crate::commands::doctor::DoctorError;
+use crate::failures::Failures;
+use crate::host::PrepareError;
 use crate::host::etc_hosts::EtcHostsError;
 use crate::images;
-use crate::node::end::StopError;
-use crate::node::prepare::PrepareError;
+use crate::node::directory::DirectoryError;
 use crate::node::ready::ReadyError;
-use crate::node::unit::UnitError;
+use crate::node::supervise::SuperviseError;
 
 /// Why nodes could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// No image was named.
-    #[error(
-        "no image: standard input is a terminal; name one with --image, or pipe: nodectl build | nodectl start ..."
-    )]
-    NoImage,
     /// More than one image record came.
     #[error("{count} image records on standard input; nodes are started from one image: choose it with --image")]
     ManyImages {
@@ -38,17 +33,23 @@ pub enum StartError {
         /// The node.
         node: Name,
     },
-    /// A node of that name runs.
-    #[error(
-        "node {node} of cluster {cluster} is running already; choose another name, remove it with `nodectl rm --cluster {cluster} {node}`, or pass --allow-running"
-    )]
-    Running {
-        /// The node.
-        node: Name,
-        /// Its cluster.
-        cluster: Name,
+    /// A line of `--nodes` is malformed.
+    #[error("line {line} of {} is not the JSON object of a node", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Number of the line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        source: serde_json::Error,
     },
-    /// The image record names a directory that is not there.
+    /// `--nodes` lists none.
+    #[error("{} names no node; a JSON object with a name is expected on each line", path.display())]
+    NoWishes {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The image record names a directory that does not exist.
     #[error("image {image} has no root file system at {}; build it again with `nodectl build`", path.display())]
     NoRootfs {
         /// The image.
@@ -59,58 +60,53 @@ pub enum StartError {
     /// Nodes do not run on this host.
     #[error(transparent)]
     Host(#[from] DoctorError),
-    /// Its unit could not be planned.
+    /// The host could not be made ready.
     #[error(transparent)]
-    Unit(#[from] UnitError),
+    Prepare(#[from] PrepareError),
     /// The image could not be read.
     #[error(transparent)]
     Image(#[from] images::Error),
     /// A record could not be read or written.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// A program is missing.
+    /// The cluster's nodes could not be read.
     #[error(transparent)]
-    Command(#[from] CommandError),
+    State(#[from] StateError),
+    /// What is asked cannot be done.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     /// The cluster could not be read or made.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// No address is free.
-    #[error(transparent)]
-    Network(#[from] NetworkError),
     /// A node's directory could not be made.
     #[error("cannot make node {node}")]
-    Prepare {
+    Make {
         /// The node.
         node: Name,
         /// Why.
-        source: PrepareError,
+        source: DirectoryError,
     },
-    /// Its machine could not be launched.
-    #[error("cannot launch node {node}")]
-    Launch {
-        /// The node.
-        node: Name,
-        /// Why.
-        source: io::Error,
-    },
+    /// A node's machine could not be launched.
+    #[error(transparent)]
+    Supervise(#[from] SuperviseError),
     /// A node did not come up.
     #[error(transparent)]
     Ready(#[from] ReadyError),
     /// The host's /etc/hosts could not be changed.
     #[error(transparent)]
     EtcHosts(#[from] EtcHostsError),
-    /// The file system refused.
+    /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// What machines that ended by themselves left behind could not be removed.
-    #[error("cannot clear away what is left of ended nodes")]
-    Stale(#[source] StopError),
+    /// Leftovers of machines that ended by themselves, or of interrupted removals, could not be removed.
+    #[error("cannot remove leftovers of ended nodes")]
+    Stale(#[source] Failures),
     /// A failed start could not be undone.
     #[error("{cause}; and undoing it failed")]
     Undo {
         /// Why the start failed.
         cause: Box<StartError>,
         /// Why undoing it failed.
-        source: StopError,
+        source: Failures,
     },
 }

@@ -1,4 +1,4 @@
-//! Version 2: give a cgroup the controllers that kubelet wants, from the nearest cgroup above that can.
+//! Version 2: enable the controllers that kubelet needs, in the nearest cgroup above that can.
 
 use std::fs;
 use std::io;
@@ -9,13 +9,13 @@ use foundation::files::FileError;
 /// Without one of these kubelet does not start (kubernetes.io, "About cgroup v2").
 const NEEDED: [&str; 4] = ["cpu", "cpuset", "memory", "pids"];
 
-/// Given too, where the kernel has them.
+/// Enabled too, where the kernel has them.
 const WANTED: [&str; 2] = ["io", "hugetlb"];
 
 /// Why no cgroup can have the controllers.
 #[derive(Debug, thiserror::Error)]
 pub enum ControllersError {
-    /// The kernel, or who made our container, has withheld some.
+    /// The kernel lacks some, or our container was started without them.
     #[error(
         "the cgroup version 2 controllers {} are missing in {}; start the container or boot the host with them",
         missing.join(", "), root.display()
@@ -35,7 +35,7 @@ pub enum ControllersError {
         /// The uppermost of them.
         root: PathBuf,
     },
-    /// The file system refused.
+    /// A file of a cgroup could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
 }
@@ -45,11 +45,11 @@ fn words(path: &Path) -> Result<Vec<String>, FileError> {
     Ok(text.split_whitespace().map(str::to_owned).collect())
 }
 
-/// The nearest cgroup, from `own` upwards, whose children have the controllers or can have them. Ours itself has
-/// processes, us among them, so that it can be that only when it is the hierarchy's own root.
+/// The nearest cgroup, from `own` upwards, whose children have the controllers or can have them. `own` has processes, so it
+/// qualifies only as the hierarchy's root.
 ///
 /// # Errors
-/// When there is none.
+/// There is none.
 pub(super) fn parent(mount_point: &Path, own: &Path) -> Result<PathBuf, ControllersError> {
     let available = words(&mount_point.join("cgroup.controllers"))?;
     let has = |name: &&'static str| available.iter().any(|word| word == name);
@@ -78,10 +78,7 @@ fn can_enable(dir: &Path) -> Result<bool, FileError> {
     Ok(free && has_all("cgroup.controllers")?)
 }
 
-/// Let the children of the cgroup at `dir` have the controllers; false when it cannot.
-///
-/// # Errors
-/// When its files cannot be read or written.
+/// Enable the controllers for the children of the cgroup at `dir`; false when it cannot.
 pub(super) fn enable(dir: &Path) -> Result<bool, FileError> {
     let own = words(&dir.join("cgroup.controllers"))?;
     let path = dir.join("cgroup.subtree_control");
@@ -96,7 +93,7 @@ pub(super) fn enable(dir: &Path) -> Result<bool, FileError> {
             Some(Err(error)) if needed && error.kind() != io::ErrorKind::ResourceBusy => {
                 return Err(FileError::of("write", &path)(error));
             }
-            // Not there, or the cgroup is busy.
+            // The kernel lacks it, or the cgroup is busy.
             _ if needed => return Ok(false),
             _ => {}
         }

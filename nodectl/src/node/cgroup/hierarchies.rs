@@ -1,69 +1,70 @@
-//! Where the cgroup hierarchies of this host can be reached.
+//! Where the cgroup hierarchies of this host are mounted.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use foundation::files::FileError;
 use nix::mount::{MsFlags, mount};
+use procfs::process::{MountInfo, Process};
+use procfs::{CGroupControllers, ProcError};
 
 use crate::host::Hierarchy;
 
-/// Controllers that the kernel has, by /proc/cgroups: `NAME HIERARCHY CGROUPS ENABLED` a line.
-pub fn parse_controllers(text: &str) -> Vec<String> {
-    let rows =
-        text.lines().filter(|line| !line.starts_with('#')).map(|line| line.split_whitespace().collect::<Vec<_>>());
-    rows.filter(|row| row.get(3) == Some(&"1")).map(|row| row[0].to_owned()).collect()
+/// The controllers that the kernel has and that are not disabled.
+pub(crate) fn controllers() -> Result<Vec<String>, FileError> {
+    procfs::cgroups().map(enabled).map_err(not_read("/proc/cgroups"))
 }
 
-/// Where each hierarchy is mounted, by /proc/self/mountinfo (proc_pid_mountinfo(5)).
-fn parse_mounts(mountinfo: &str) -> BTreeMap<String, PathBuf> {
-    let mut mounts = BTreeMap::new();
-    for line in mountinfo.lines() {
-        let Some((fields, rest)) = line.split_once(" - ") else { continue };
-        let fields: Vec<_> = fields.split(' ').collect();
-        let rest: Vec<_> = rest.split(' ').collect();
-        let (Some(root), Some(point), Some(kind)) = (fields.get(3), fields.get(4), rest.first()) else { continue };
-        // A bind mount of a part of a hierarchy is of no use: paths would not be the kernel's.
-        if *root != "/" {
-            continue;
-        }
-        match *kind {
-            "cgroup2" => drop(mounts.insert(String::new(), PathBuf::from(point))),
+fn enabled(controllers: CGroupControllers) -> Vec<String> {
+    let enabled = controllers.0.into_iter().filter(|controller| controller.enabled);
+    enabled.map(|controller| controller.name).collect()
+}
+
+/// For `map_err`: that a file of /proc could not be read.
+pub(super) fn not_read(path: &'static str) -> impl FnOnce(ProcError) -> FileError {
+    move |error| FileError::of("read", Path::new(path))(io::Error::other(error))
+}
+
+/// Where each hierarchy is mounted.
+fn mount_points(mounts: impl IntoIterator<Item = MountInfo>) -> BTreeMap<String, PathBuf> {
+    let mut points = BTreeMap::new();
+    // In a bind mount of a part of a hierarchy, paths are not the kernel's.
+    for mount in mounts.into_iter().filter(|mount| mount.root == "/") {
+        match mount.fs_type.as_str() {
+            "cgroup2" => drop(points.insert(String::new(), mount.mount_point)),
             "cgroup" => {
-                // Super options: `rw,cpu,cpuacct` or `rw,xattr,name=systemd`.
-                let options = rest.get(2).copied().unwrap_or_default();
-                for option in options.split(',') {
-                    mounts.insert(option.to_owned(), PathBuf::from(point));
+                // `rw,cpu,cpuacct` or `rw,xattr,name=systemd`.
+                for (option, value) in mount.super_options {
+                    let name = value.map_or(option.clone(), |value| format!("{option}={value}"));
+                    points.insert(name, mount.mount_point.clone());
                 }
             }
             _ => {}
         }
     }
-    mounts
+    points
 }
 
-fn read(path: &'static str) -> Result<String, FileError> {
-    fs::read_to_string(path).map_err(FileError::of("read", Path::new(path)))
-}
-
-/// Say where each hierarchy is. Those of version 1 that the host could have are mounted below `scratch`: call this in a
-/// private mount namespace then.
+/// Find each hierarchy. Those of version 1 that the host has not mounted are mounted below `scratch`: the caller is in a
+/// private mount namespace.
 ///
 /// # Errors
-/// When a hierarchy cannot be mounted.
-pub fn reach(kind: Hierarchy, scratch: &Path) -> Result<BTreeMap<String, PathBuf>, FileError> {
-    let mut mounts = parse_mounts(&read("/proc/self/mountinfo")?);
+/// A hierarchy cannot be mounted.
+pub(crate) fn reach(kind: Hierarchy, scratch: &Path) -> Result<BTreeMap<String, PathBuf>, FileError> {
+    let mounts = Process::myself().and_then(|process| process.mountinfo());
+    let mut mounts = mount_points(mounts.map_err(not_read("/proc/self/mountinfo"))?);
     if kind == Hierarchy::Unified {
         mounts.retain(|name, _| name.is_empty());
         return Ok(mounts);
     }
-    let mut wanted = parse_controllers(&read("/proc/cgroups")?);
+    let mut wanted = controllers()?;
     wanted.push("name=systemd".to_owned());
     wanted.retain(|name| !mounts.contains_key(name));
 
     fs::create_dir_all(scratch).map_err(FileError::of("create", scratch))?;
-    // On a tmpfs of our own: a directory made in the host's /sys/fs/cgroup would stay there.
+    // On a new tmpfs: a directory made in the host's /sys/fs/cgroup would stay there.
     mount(Some("tmpfs"), scratch, Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
         .map_err(FileError::of("mount a tmpfs on", scratch))?;
     for name in wanted {
@@ -73,7 +74,7 @@ pub fn reach(kind: Hierarchy, scratch: &Path) -> Result<BTreeMap<String, PathBuf
         let mounted = mount(Some("cgroup"), &point, Some("cgroup"), MsFlags::empty(), Some(data.as_str()));
         match mounted {
             Ok(()) => drop(mounts.insert(name, point)),
-            // A controller that is bound to version 2 cannot be mounted as version 1 too: systemd does without it.
+            // A controller of version 2 cannot be mounted as version 1 too; systemd runs without it.
             Err(nix::Error::EBUSY | nix::Error::EINVAL) => {}
             Err(error) => return Err(FileError::of("mount a cgroup hierarchy on", &point)(error)),
         }
@@ -83,6 +84,8 @@ pub fn reach(kind: Hierarchy, scratch: &Path) -> Result<BTreeMap<String, PathBuf
 
 #[cfg(test)]
 mod tests {
+    use procfs::{FromBufRead, process::MountInfos};
+
     use super::*;
 
     const MOUNTS: &str = "30 24 0:26 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
@@ -93,7 +96,7 @@ mod tests {
 
     #[test]
     fn mounts_are_found_by_hierarchy() {
-        let mounts = parse_mounts(MOUNTS);
+        let mounts = mount_points(MountInfos::from_buf_read(MOUNTS.as_bytes()).expect("read"));
         assert_eq!(mounts["memory"], Path::new("/sys/fs/cgroup/memory"));
         assert_eq!(mounts["cpuacct"], Path::new("/sys/fs/cgroup/cpu,cpuacct"));
         assert_eq!(mounts[""], Path::new("/sys/fs/cgroup/unified"));
@@ -103,6 +106,6 @@ mod tests {
     #[test]
     fn disabled_controllers_are_not_wanted() {
         let text = "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpuset\t3\t1\t1\nrdma\t0\t1\t0\n";
-        assert_eq!(parse_controllers(text), ["cpuset"]);
+        assert_eq!(enabled(CGroupControllers::from_buf_read(text.as_bytes()).expect("read")), ["cpuset"]);
     }
 }

@@ -1,35 +1,31 @@
-//! A node's machine as a unit of systemd, while it starts.
+//! A node's machine as a transient unit of systemd, while it starts.
 
 use std::io::Read;
 use std::process::{Child, ExitStatus};
 
 use foundation::command;
-use foundation::state::StateDirs;
 
-use super::StartError;
-use crate::node::ready::{Progress, Starting, TICK};
-use crate::node::unit;
-use crate::node::{Machine, Node};
+use super::{Node, Progress, Starting, SuperviseError, TICK, unit};
+use crate::node::machine::Machine;
 
-/// systemd-run, which ends when the unit is up or has failed.
-pub(super) struct Unit<'a> {
-    dirs: &'a StateDirs,
+/// A running systemd-run, which ends when the unit is up or has failed.
+pub(super) struct Systemd<'a> {
     node: &'a Node,
     run: Child,
     has_leader: bool,
 }
 
-impl<'a> Unit<'a> {
+impl<'a> Systemd<'a> {
     /// Have systemd start it.
-    pub(super) fn launch(dirs: &'a StateDirs, node: &'a Node) -> Result<Self, StartError> {
-        let mut command = unit::start(dirs, node)?;
+    pub(super) fn launch(node: &'a Node) -> Result<Self, SuperviseError> {
+        let mut command = unit::start(node)?;
         let run = command.spawn();
         let run = run.map_err(command::not_started(&command))?;
-        Ok(Unit { dirs, node, run, has_leader: false })
+        Ok(Systemd { node, run, has_leader: false })
     }
 
     fn machine(&self) -> Option<Machine> {
-        self.node.machine(self.dirs).ok().flatten()
+        self.node.machine().ok().flatten()
     }
 
     fn started(&mut self) -> Option<ExitStatus> {
@@ -37,9 +33,9 @@ impl<'a> Unit<'a> {
     }
 }
 
-impl Starting for Unit<'_> {
+impl Starting for Systemd<'_> {
     fn progress(&mut self) -> Progress {
-        // NOTIFY_SOCKET is systemd's: the leader is found otherwise.
+        // NOTIFY_SOCKET is systemd's: so the leader is looked for in /proc.
         let leader = if self.has_leader { None } else { self.machine().and_then(|machine| machine.find_leader()) };
         self.has_leader |= leader.is_some();
         let ready = self.started().is_some_and(|status| status.success());
@@ -65,9 +61,9 @@ impl Starting for Unit<'_> {
     }
 }
 
-impl Drop for Unit<'_> {
+impl Drop for Systemd<'_> {
     fn drop(&mut self) {
-        // The unit starts or ends without it.
+        // The unit does not depend on it.
         let _ = self.run.kill();
         let _ = self.run.wait();
     }

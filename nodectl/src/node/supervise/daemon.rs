@@ -1,4 +1,4 @@
-//! A node's machine as a daemon of ours, where no systemd would supervise it.
+//! A node's machine as a daemon of ours, where systemd is not PID 1.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -10,15 +10,11 @@ use std::thread;
 
 use foundation::files::FileError;
 use foundation::process::Process;
-use foundation::state::StateDirs;
 use nix::unistd::setsid;
 
-use super::StartError;
-use crate::commands::launch;
-use crate::node::Node;
-use crate::node::ready::{Progress, Starting, TICK};
+use super::{Node, Progress, Starting, SuperviseError, TICK, launch_command};
 
-/// The daemon: nodectl, then cnispawn, then systemd-nspawn, and the socket on which the last says how it is
+/// The daemon (nodectl, then cnispawn, then systemd-nspawn) and the socket on which systemd-nspawn reports its state
 /// (sd_notify(3)).
 pub(super) struct Daemon {
     process: Process,
@@ -27,13 +23,13 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    /// Launch it: in a session of its own, its output in the console's log.
-    pub(super) fn launch(dirs: &StateDirs, node: &Node) -> Result<Self, StartError> {
-        let socket_path = dirs.run.join("notify").join(node.machine_name());
+    /// Launch it in a session of its own, with its output in the console's log.
+    pub(super) fn launch(node: &Node) -> Result<Self, SuperviseError> {
+        let socket_path = node.dirs.run.join("notify").join(node.machine_name());
         let socket = listen(&socket_path)?;
-        let failed = |source| StartError::Launch { node: node.name.clone(), source };
-        let words = launch::command(dirs, node)?;
-        let path = node.console_log(dirs);
+        let failed = |source| SuperviseError::Spawn { node: node.name.clone(), source };
+        let words = launch_command(node)?;
+        let path = node.console_log();
         let log = OpenOptions::new().create(true).append(true).open(&path).map_err(FileError::of("open", &path))?;
         let mut launch = Command::new(&words[0]);
         launch.args(&words[1..]).env("NOTIFY_SOCKET", &socket_path).current_dir("/");
@@ -42,12 +38,12 @@ impl Daemon {
         unsafe { launch.pre_exec(|| setsid().map(drop).map_err(io::Error::from)) };
         let mut child = launch.spawn().map_err(failed)?;
         let process = Process::of(child.id().cast_signed()).map_err(failed)?;
-        // Reap it, if it ends while we still run: a zombie would look like a machine that lives.
+        // Reap it, if it ends before us: a zombie would look like a running machine.
         thread::spawn(move || child.wait());
         Ok(Daemon { process, socket, socket_path })
     }
 
-    /// Assignments of the next message; none when none came within a tick.
+    /// Assignments of the next message; empty when no message arrives within a tick.
     fn next(&self) -> Vec<(String, String)> {
         let mut buffer = [0; 4096];
         let Ok(length) = self.socket.recv(&mut buffer) else { return Vec::new() };

@@ -1,0 +1,61 @@
+//! Files that tell a node about its host. They are written before each launch, as the host may have changed, and bound
+//! into the node: in the node's own root, a process of the node could have put a link in their place.
+
+use std::path::PathBuf;
+
+use foundation::files::{self, FileError};
+use foundation::resolv_conf;
+
+use super::Node;
+use crate::host::{Hierarchy, Host};
+
+/// A file: its name in the node's directory, its path in the node, and the option of systemd-nspawn that binds it.
+struct Bound {
+    name: &'static str,
+    target: &'static str,
+    option: &'static str,
+}
+
+/// What the node's containerd must know of the host.
+const CONTAINERD: Bound =
+    Bound { name: "containerd-host.toml", target: "/etc/containerd/conf.d/10-host.toml", option: "--bind-ro=" };
+
+/// The host's nameservers: a laptop has others in another network. A user may change them until the next launch.
+const RESOLV_CONF: Bound = Bound { name: "resolv.conf", target: "/etc/resolv.conf", option: "--bind=" };
+
+/// What binds the files: option, path on the host and path in the node of each.
+pub(crate) fn binds(node: &Node) -> [(&'static str, PathBuf, &'static str); 2] {
+    [CONTAINERD, RESOLV_CONF].map(|file| (file.option, node.dir().join(file.name), file.target))
+}
+
+/// Write the files.
+pub(crate) fn write(host: Host, node: &Node) -> Result<(), FileError> {
+    let write = |file: Bound, content: &str| files::write_durably(&node.dir().join(file.name), content, 0o644);
+    write(CONTAINERD, &containerd(host, may_lower_oom_score()))?;
+    write(RESOLV_CONF, &resolv_conf::of_host()?)
+}
+
+/// Whether runc may lower oom_score_adj. Without CAP_SYS_RESOURCE it fails with "can't get final child's PID from pipe".
+pub(crate) fn may_lower_oom_score() -> bool {
+    caps::has_cap(None, caps::CapSet::Bounding, caps::Capability::CAP_SYS_RESOURCE).unwrap_or(false)
+}
+
+fn containerd(host: Host, may_lower_oom_score: bool) -> String {
+    include_str!("../../assets/containerd-host.toml")
+        .replace("@RESTRICT@", &(!may_lower_oom_score).to_string())
+        .replace("@SYSTEMD@", &(host.cgroups == Hierarchy::Unified).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Supervisor;
+
+    #[test]
+    fn containerd_has_the_cgroup_driver_that_the_hierarchy_allows() {
+        let containerd = |cgroups| containerd(Host { supervisor: Supervisor::Nobody, cgroups }, false);
+        assert!(containerd(Hierarchy::Legacy).contains("SystemdCgroup = false"));
+        assert!(containerd(Hierarchy::Unified).contains("SystemdCgroup = true"));
+        assert!(containerd(Hierarchy::Unified).contains("restrict_oom_score_adj = true"));
+    }
+}
