@@ -100,6 +100,104 @@ fn a_name_in_use_is_refused_and_the_running_node_is_left_alone() {
 }
 
 #[test]
+fn nodes_that_exist_start_without_an_image_whatever_standard_input_is() {
+    let nodes = Nodes::new();
+    let first = nodes.start(&["node1", "node2"]);
+    let nodectl = tests::bin("nodectl").display().to_string();
+    let with_input = |words: &[&str]| {
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).stdin(Stdio::null());
+        command.env("KUBEADM_SYSTEMD_STATE_DIR", nodes.state_dir()).env("KUBEADM_SYSTEMD_RUN_DIR", nodes.run_dir());
+        succeed(&mut command)
+    };
+    let starts: [(&str, &dyn Fn() -> String); 4] = [
+        ("empty", &|| nodes.ok(&["start", "node1"])),
+        ("closed", &|| with_input(&["sh", "-c", &format!("{nodectl} start node1 <&-")])),
+        ("a terminal", &|| {
+            with_input(&["script", "--quiet", "--return", "--command", &format!("{nodectl} start node1"), "/dev/null"])
+        }),
+        ("not read", &|| nodes.ok(&["start", "--all", "--memory", "8GiB"])),
+    ];
+    for (input, start) in starts {
+        nodes.ok(&["stop", "node1"]);
+        let printed = start();
+        let record = printed.lines().find(|line| line.contains(r#""name":"node1""#)).expect(input);
+        let record: NodeRecord = serde_json::from_str(record.trim()).expect(input);
+        assert_eq!((&record.addresses, record.state), (&first[0].addresses, Some(State::Running)), "{input}");
+    }
+    let all: Vec<NodeRecord> =
+        foundation::record::read_all(nodes.ok(&["start", "--all"]).as_bytes()).expect("node records");
+    assert_eq!((all.len(), all[1].pid), (2, first[1].pid), "a running node is left alone");
+    assert_eq!(all[0].extra.get("memory"), Some(&(8_u64 << 30).into()), "limits change at a start");
+
+    let refused = |words: &[&str]| {
+        let output = nodes.nodectl(words).output().expect("nodectl runs");
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let message = refused(&["start", "node1", "node3", "--allow-running"]);
+    assert!(message.contains("no image to make node3 from: no image record on standard input; it ended"), "{message}");
+    let message = refused(&["start", "node1", "--allow-running", "--cpus", "2"]);
+    assert!(message.contains("node node1 runs with other limits; stop it first"), "{message}");
+    let message = refused(&["start", "--all", "--cluster", "none"]);
+    assert!(message.contains("cluster none has no nodes"), "{message}");
+}
+
+#[test]
+fn nodes_differ_as_a_list_says_and_keep_what_they_are() {
+    let nodes = Nodes::new();
+    let dir = tempfile::tempdir().expect("a directory");
+    let list = dir.path().join("nodes");
+    let list = list.to_str().expect("UTF-8");
+    let start = |text: &str, options: &[&str]| {
+        fs::write(list, text).expect("written");
+        nodes.run_with_image(&[&["start", "--nodes", list], options].concat())
+    };
+    let refused = |text: &str, options: &[&str], expected: &str| {
+        let output = start(text, options);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains(expected), "{message}");
+    };
+    refused("{\"name\": \"a\"}\n{\"name\": \"b\", \"mounts\": []}\n", &[], "line 2 of");
+    refused("{\"name\": \"a\", \"addresses\": [\"192.0.2.1\"]}\n", &[], "cannot have the address 192.0.2.1");
+    refused("\n", &[], "names no node");
+    assert!(!nodes.state_dir().join("clusters").exists(), "what is refused leaves nothing");
+
+    let text = "{\"name\": \"b\", \"memory\": \"2GiB\"}\n\n{\"name\": \"a\", \"role\": \"control-plane\"}\n";
+    let output = start(text, &["--memory", "3GiB"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let records: Vec<NodeRecord> = foundation::record::read_all(output.stdout.as_slice()).expect("node records");
+    let told: Vec<_> =
+        records.iter().map(|node| (node.name.as_str(), node.role, node.extra["memory"].clone())).collect();
+    let (two, three) = ((2_u64 << 30).into(), (3_u64 << 30).into());
+    assert_eq!(told, [("b", Role::Worker, two), ("a", Role::ControlPlane, three)], "in the list's order");
+    refused("{\"name\": \"a\", \"role\": \"worker\"}\n", &["--allow-running"], "node a is a control plane");
+    let message = nodes.refused(&["start", "b", "--allow-running", "--role", "control-plane"], 1);
+    assert!(message.contains("node b is a worker"), "{message}");
+}
+
+#[test]
+fn a_node_of_an_earlier_version_starts_and_keeps_its_nameservers() {
+    let nodes = Nodes::new();
+    let first = nodes.start(&["node1"]);
+    let resolv_conf = || nodes.ok(&["exec", "node1", "--", "cat", "/etc/resolv.conf"]);
+    assert_eq!(resolv_conf(), foundation::resolv_conf::of_host().expect("readable"));
+    nodes.ok(&["exec", "node1", "--", "sh", "-c", "echo nameserver 192.0.2.1 >/etc/resolv.conf"]);
+    nodes.ok(&["stop", "node1"]);
+    let path = nodes.node_dir("node1").join("node.json");
+    let mut node: serde_json::Value = serde_json::from_slice(&fs::read(&path).expect("a node")).expect("JSON");
+    let node = node.as_object_mut().expect("an object");
+    let addresses = node.remove("addresses").expect("addresses");
+    node.insert("address".to_owned(), addresses[0].clone());
+    fs::write(&path, serde_json::to_vec(&node).expect("JSON")).expect("written");
+    nodes.ok(&["start", "--all"]);
+    let again: Vec<NodeRecord> = foundation::record::read_all(nodes.ok(&["ls", "--json"]).as_bytes()).expect("records");
+    assert_eq!(again[0].addresses, first[0].addresses);
+    assert_eq!(resolv_conf(), "nameserver 192.0.2.1\n");
+}
+
+#[test]
 fn a_node_that_does_not_come_up_is_undone_and_its_console_shown() {
     let host = HostState::capture(&[]);
     let nodes = Nodes::new();

@@ -48,8 +48,9 @@ fn write_identity(upper: &Path, node: &Node, authorized_key: &str) -> Result<(),
     let own: String = node.addresses.iter().map(|address| format!("{address} {}\n", node.name)).collect();
     write("etc/hostname", &format!("{}\n", node.name), 0o644)?;
     write("etc/hosts", &format!("127.0.0.1 localhost\n::1 localhost\n{own}"), 0o644)?;
-    // A plain file, for the launch to bind the host's over.
-    write("etc/resolv.conf", "", 0o644)?;
+    // A plain file, over which the launch binds the one with the host's nameservers.
+    let resolv_conf = upper.join("etc/resolv.conf");
+    fs::write(&resolv_conf, "").map_err(FileError::of("write", &resolv_conf))?;
     write("etc/machine-id", &format!("{:032x}\n", rand::random::<u128>()), 0o444)?;
     let host_key = upper.join("etc/ssh/ssh_host_ed25519_key");
     keys::ensure(&host_key, &node.machine_name())?;
