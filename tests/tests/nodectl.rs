@@ -223,6 +223,27 @@ fn a_broken_cni_configuration_is_told_in_cnispawns_words_and_the_running_node_is
 }
 
 #[test]
+fn on_a_file_system_with_reflinks_a_node_that_writes_into_a_file_changes_no_other() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let [disk, mounted] = ["disk", "mounted"].map(|name| dir.path().join(name));
+    // The smallest XFS that mkfs.xfs makes; most of it is a hole.
+    fs::File::create(&disk).and_then(|file| file.set_len(320 << 20)).expect("a disk");
+    fs::create_dir(&mounted).expect("made");
+    succeed(Command::new("mkfs.xfs").arg("-q").arg(&disk));
+    succeed(Command::new("mount").args(["-o", "loop"]).args([&disk, &mounted]));
+    let [store, clone] = ["store", "clone"].map(|name| mounted.join(name).join("plugin"));
+    fs::create_dir_all(&store).expect("made");
+    fs::write(store.join("blob"), vec![7; 100_000]).expect("written");
+    let cloned = nodectl::clone::image_store(&mounted.join("store"), &mounted.join("clone"));
+    let written = fs::write(clone.join("blob"), "written into");
+    let kept = fs::read(store.join("blob"));
+    succeed(Command::new("umount").arg(&mounted));
+    cloned.expect("cloned");
+    written.expect("written");
+    assert_eq!(kept.expect("read"), vec![7; 100_000]);
+}
+
+#[test]
 fn a_full_disk_is_said_so_and_nothing_is_half_made() {
     let disk = tempfile::tempdir().expect("a directory");
     let mount = |words: &[&str]| {
