@@ -85,10 +85,10 @@ impl Cluster {
         self.dir.join("ssh/id_ed25519")
     }
 
-    /// The public half of the key that logs in to every node as root, made first if there is none.
+    /// The public half of the key that logs in to every node as root, which is made first if it does not exist.
     ///
     /// # Errors
-    /// It could not be made.
+    /// ssh-keygen is missing or fails.
     pub(crate) fn user_key(&self) -> Result<String, KeyError> {
         keys::ensure(&self.private_key(), &format!("kubeadm-systemd {}", self.name))
     }

@@ -1,7 +1,4 @@
-//! Node images and nodes, and the records that the binaries exchange.
-//!
-//! Records are JSON Lines: one object a line, unknown fields passed through. `clusterctl` depends on this
-//! library for [`record`] alone: a node record may as well be written by hand for any machine that SSH reaches.
+//! The library of nodectl, for its binary and for tests: node images, and nodes as machines under systemd-nspawn.
 
 pub mod cli;
 pub mod clone;

@@ -83,9 +83,6 @@ pub enum Error {
 }
 
 /// Run the verb of the command line.
-///
-/// # Errors
-/// The verb's own.
 pub fn run(cli: Cli, input: impl BufRead, output: impl Write) -> Result<(), Error> {
     let dirs = &cli.dirs;
     match cli.verb {

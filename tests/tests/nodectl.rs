@@ -116,7 +116,7 @@ fn nodes_that_exist_start_without_an_image_whatever_standard_input_is() {
         ("a terminal", &|| {
             with_input(&["script", "--quiet", "--return", "--command", &format!("{nodectl} start node1"), "/dev/null"])
         }),
-        ("not read", &|| nodes.ok(&["start", "--all", "--memory", "8GiB"])),
+        ("not read", &|| nodes.ok(&["start", "--all"])),
     ];
     for (input, start) in starts {
         nodes.ok(&["stop", "node1"]);
@@ -125,10 +125,14 @@ fn nodes_that_exist_start_without_an_image_whatever_standard_input_is() {
         let record: NodeRecord = serde_json::from_str(record.trim()).expect(input);
         assert_eq!((&record.addresses, record.state), (&first[0].addresses, Some(State::Running)), "{input}");
     }
-    let all: Vec<NodeRecord> =
-        foundation::record::read_all(nodes.ok(&["start", "--all"]).as_bytes()).expect("node records");
-    assert_eq!((all.len(), all[1].pid), (2, first[1].pid), "a running node is left alone");
-    assert_eq!(all[0].extra.get("memory"), Some(&(8_u64 << 30).into()), "limits change at a start");
+    let all = |words: &[&str]| -> Vec<NodeRecord> {
+        let printed = nodes.ok(&[&["start", "--all"], words].concat());
+        foundation::record::read_all(printed.as_bytes()).expect("node records")
+    };
+    let running = all(&[]);
+    assert_eq!((running.len(), running[1].pid), (2, first[1].pid), "a running node is left alone");
+    nodes.ok(&["stop", "--all"]);
+    assert_eq!(all(&["--memory", "8GiB"])[0].extra.get("memory"), Some(&(8_u64 << 30).into()), "limits change");
 
     let refused = |words: &[&str]| {
         let output = nodes.nodectl(words).output().expect("nodectl runs");
@@ -195,6 +199,21 @@ fn a_node_of_an_earlier_version_starts_and_keeps_its_nameservers() {
     let again: Vec<NodeRecord> = foundation::record::read_all(nodes.ok(&["ls", "--json"]).as_bytes()).expect("records");
     assert_eq!(again[0].addresses, first[0].addresses);
     assert_eq!(resolv_conf(), "nameserver 192.0.2.1\n");
+}
+
+#[test]
+fn a_launch_prepares_the_host_though_no_start_runs_it() {
+    let nodes = Nodes::new();
+    nodes.start(&["node1"]);
+    nodes.ok(&["stop", "node1"]);
+    let panic = Path::new("/proc/sys/kernel/panic");
+    fs::write(panic, "0").expect("another value than kubelet needs");
+    let mut launch = nodes.nodectl(&["launch", "--cluster", "default", "node1"]);
+    let mut child = launch.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("nodectl runs");
+    wait_for("the node to run", || nodes.ok(&["ls"]).contains("running"));
+    assert_eq!(fs::read_to_string(panic).expect("readable").trim(), "10");
+    nodes.ok(&["stop", "node1"]);
+    child.wait().expect("it ends");
 }
 
 #[test]

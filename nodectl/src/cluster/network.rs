@@ -62,7 +62,7 @@ impl Network {
     /// The first address that is neither the host's nor in `taken`.
     ///
     /// # Errors
-    /// None is left.
+    /// No address is left.
     pub(crate) fn free_address(&self, cluster: &Name, taken: &[Ipv4Addr]) -> Result<Ipv4Addr, NetworkError> {
         let mut hosts = self.subnet.hosts().skip(1);
         hosts.find(|host| !taken.contains(host)).ok_or_else(|| NetworkError::NoAddress {
@@ -108,7 +108,7 @@ impl Network {
 /// A subnet of the pool that overlaps none in `taken`.
 ///
 /// # Errors
-/// None is left.
+/// No subnet is left.
 pub(crate) fn free_subnet(taken: &[Ipv4Net]) -> Result<Ipv4Net, NetworkError> {
     let pool = POOL.parse().expect("a constant network");
     subnet::free(pool, 24, taken).ok_or(NetworkError::NoSubnet)

@@ -29,7 +29,7 @@ enum SharedError {
 /// Remove `nodes` of a cluster: nodes of its state, and ones that were made since. `report` gets a line for each.
 ///
 /// # Errors
-/// All that failed.
+/// What is left, and why.
 pub(crate) fn nodes(state: &mut ClusterState, nodes: &[Node], mut report: impl FnMut(String)) -> Result<(), Failures> {
     let mut failures = Failures::default();
     let mut ended: Vec<&Node> = Vec::new();

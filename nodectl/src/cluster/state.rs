@@ -45,7 +45,7 @@ impl Member {
     }
 }
 
-/// Why a cluster's state, or nodes of it, could not be had.
+/// Why a cluster's state could not be read, or a node not be found.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The node does not exist.
@@ -107,7 +107,7 @@ impl ClusterState {
     /// The nodes of these names, or all when `names` is empty.
     ///
     /// # Errors
-    /// One does not exist.
+    /// A name is not that of a node.
     pub(crate) fn choose(&self, names: &[Name]) -> Result<Vec<&Member>, StateError> {
         if names.is_empty() {
             return Ok(self.members.iter().collect());
@@ -125,7 +125,7 @@ impl ClusterState {
 /// Read one node of a cluster.
 ///
 /// # Errors
-/// It does not exist.
+/// The node does not exist.
 pub(crate) fn find_node(dirs: &StateDirs, cluster: &Name, name: &Name) -> Result<Node, StateError> {
     let node = Node::load(dirs, cluster, name)?;
     node.ok_or_else(|| StateError::Unknown { node: name.clone(), cluster: cluster.clone() })

@@ -73,7 +73,7 @@ pub struct StartArgs {
 /// Start the nodes and print a record for each, in the order in which they were named.
 ///
 /// # Errors
-/// Anything is wrong: nothing that this call made is left then, unless `--retain`.
+/// The first failure. Nothing that this call made is left then, unless `--retain`.
 pub(crate) fn run(
     args: &StartArgs,
     dirs: &StateDirs,

@@ -64,7 +64,7 @@ fn by_hierarchy(cgroups: ProcessCGroups) -> Cgroups {
 /// Version 2: the cgroup that can enable controllers for the nodes' cgroups below it.
 ///
 /// # Errors
-/// There is none.
+/// No cgroup qualifies: see [`ControllersError`].
 pub(crate) fn controllers_for_nodes() -> Result<PathBuf, ControllersError> {
     let own = own()?;
     controllers::parent(Path::new("/sys/fs/cgroup"), own.get("").map_or(Path::new("/"), PathBuf::as_path))

@@ -7,9 +7,6 @@ use foundation::command::{self, CommandError};
 use foundation::state::StateDirs;
 
 /// Where cnispawn is: beside nodectl, else in PATH.
-///
-/// # Errors
-/// It is in neither.
 pub(crate) fn find() -> Result<PathBuf, CommandError> {
     let beside = std::env::current_exe().ok().map(|exe| exe.with_file_name("cnispawn"));
     match beside.filter(|path| path.is_file()) {
@@ -19,9 +16,6 @@ pub(crate) fn find() -> Result<PathBuf, CommandError> {
 }
 
 /// A cnispawn command that keeps its state in our directories.
-///
-/// # Errors
-/// As [`find`].
 pub(crate) fn command(dirs: &StateDirs, verb: &str) -> Result<Command, CommandError> {
     let mut cnispawn = Command::new(find()?);
     cnispawn.arg(verb);

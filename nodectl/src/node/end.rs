@@ -50,7 +50,7 @@ pub(crate) enum How {
 /// cluster's lock.
 ///
 /// # Errors
-/// All that failed.
+/// What is left, and why.
 pub(crate) fn all(dirs: &StateDirs, nodes: &[&Node], how: How) -> Result<(), Failures> {
     let mut failures = Failures::default();
     let mut ended = Vec::new();

@@ -10,7 +10,7 @@ use foundation::state::StateDirs;
 use super::{StartArgs, StartError};
 use crate::images;
 
-/// The image, or why there is none: only new nodes need one.
+/// The image, or the reason why it is missing: only new nodes need one.
 pub(super) enum Image {
     /// An image.
     Given(Box<ImageRecord>),

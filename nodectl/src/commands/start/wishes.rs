@@ -38,7 +38,7 @@ pub(super) fn named(args: &StartArgs, input: impl BufRead) -> Result<Option<Vec<
 /// The wishes for all nodes that exist.
 ///
 /// # Errors
-/// There are none.
+/// The cluster has no nodes.
 pub(super) fn all(args: &StartArgs, state: &ClusterState) -> Result<Vec<NodeSpec>, StateError> {
     if state.members.is_empty() {
         return Err(StateError::NoNodes { cluster: state.name.clone() });

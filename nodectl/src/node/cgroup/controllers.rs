@@ -49,7 +49,7 @@ fn words(path: &Path) -> Result<Vec<String>, FileError> {
 /// qualifies only as the hierarchy's root.
 ///
 /// # Errors
-/// There is none.
+/// No cgroup qualifies.
 pub(super) fn parent(mount_point: &Path, own: &Path) -> Result<PathBuf, ControllersError> {
     let available = words(&mount_point.join("cgroup.controllers"))?;
     let has = |name: &&'static str| available.iter().any(|word| word == name);

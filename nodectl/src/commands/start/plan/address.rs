@@ -37,7 +37,7 @@ impl<'a> Addresses<'a> {
     /// The addresses of a new node.
     ///
     /// # Errors
-    /// None is free.
+    /// No address is free.
     pub(super) fn of(&mut self, wish: &NodeSpec) -> Result<Vec<IpAddr>, PlanError> {
         if !wish.addresses.is_empty() {
             return Ok(wish.addresses.clone());

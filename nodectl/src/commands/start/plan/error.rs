@@ -26,7 +26,7 @@ pub enum PlanError {
     NoImage {
         /// The new nodes.
         nodes: String,
-        /// Why there is none.
+        /// Why no image is given.
         why: &'static str,
     },
     /// New nodes need an image, and standard input is empty.
