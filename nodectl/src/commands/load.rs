@@ -1,24 +1,25 @@
 //! `nodectl load`: give nodes the images of an archive, which is read once for all of them, or a registry on this host.
 
 mod archive;
+mod ctr;
+mod input;
 mod registry;
 mod spread;
 
-use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{Seek, Write};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use serde_json::json;
 
-use self::archive::{ArchiveError, Named};
+use self::archive::ArchiveError;
+use self::input::Input;
 pub(crate) use self::registry::Registry;
 use crate::cluster::ClusterError;
 use crate::cluster::state::{ClusterState, StateError};
 use crate::node::Node;
-use crate::node::namespaces::{self, EnterError};
+use crate::node::namespaces::EnterError;
 use crate::say::say;
 use foundation::command::{self, CommandError};
 use foundation::files::FileError;
@@ -89,16 +90,28 @@ pub enum LoadError {
     File(#[from] FileError),
 }
 
+/// A running node, and its PID 1.
+struct Running<'a> {
+    node: &'a Node,
+    leader: i32,
+}
+
 /// Load the archive, or have the nodes pull from the registry.
 ///
 /// # Errors
 /// A node does not run, does not accept the images, or does not reach the registry.
 pub(crate) fn run(args: &LoadArgs, dirs: &StateDirs, output: impl Write) -> Result<(), LoadError> {
     let state = ClusterState::read(dirs, &args.cluster)?;
-    let nodes: Vec<_> = state.choose(&args.nodes)?.into_iter().map(|member| &member.node).collect();
-    if nodes.is_empty() {
+    let members = state.choose(&args.nodes)?;
+    if members.is_empty() {
         return Err(StateError::NoNodes { cluster: state.name }.into());
     }
+    command::find("nsenter", "util-linux")?;
+    let running = members.into_iter().map(|member| {
+        let leader = member.node.leader_of(member.machine()?)?;
+        Ok(Running { node: &member.node, leader })
+    });
+    let nodes = running.collect::<Result<Vec<_>, LoadError>>()?;
     if let Some(registry) = &args.local_registry {
         let cluster = state.cluster()?.ok_or_else(|| ClusterError::Unknown { name: state.name.clone() })?;
         return registry::run(registry, &cluster, &nodes, output);
@@ -111,11 +124,9 @@ pub(crate) fn run(args: &LoadArgs, dirs: &StateDirs, output: impl Write) -> Resu
 ///
 /// # Errors
 /// A node does not run, or does not accept the images; the other nodes have them then.
-fn load(archive: &Path, nodes: &[&Node], mut output: impl Write) -> Result<(), LoadError> {
+fn load(archive: &Path, nodes: &[Running<'_>], mut output: impl Write) -> Result<(), LoadError> {
     let started = Instant::now();
-    command::find("nsenter", "util-linux")?;
-    let leaders = nodes.iter().map(|node| node.leader()).collect::<Result<Vec<_>, _>>()?;
-    let (mut input, is_plain) = open(archive)?;
+    let (mut input, is_plain) = input::open(archive)?;
     let of_archive = |source| LoadError::Archive { archive: archive.to_owned(), source };
     // A pipe is read only once: its images are known when all of it has been read.
     let ahead = match &mut input {
@@ -126,14 +137,14 @@ fn load(archive: &Path, nodes: &[&Node], mut output: impl Write) -> Result<(), L
         file.rewind().map_err(FileError::of("read", archive))?;
     }
     let wanting: Vec<_> = match &ahead {
-        Some(images) => leaders.iter().map(|&leader| !has(leader, images)).collect(),
+        Some(images) => nodes.iter().map(|node| !ctr::has(node.leader, images)).collect(),
         None => vec![true; nodes.len()],
     };
-    let commands: Vec<_> = leaders
+    let commands: Vec<_> = nodes
         .iter()
         .zip(&wanting)
         .filter(|(_, wants)| **wants)
-        .map(|(&leader, _)| import(leader, is_plain))
+        .map(|(node, _)| ctr::import(node.leader, is_plain))
         .collect();
     let (images, results) = if commands.is_empty() {
         (ahead.unwrap_or_default(), Vec::new())
@@ -142,7 +153,7 @@ fn load(archive: &Path, nodes: &[&Node], mut output: impl Write) -> Result<(), L
         (seen.map_err(of_archive)?, results)
     };
     let (mut results, mut failures) = (results.into_iter(), Vec::new());
-    for (node, wants) in nodes.iter().zip(wanting) {
+    for (Running { node, .. }, wants) in nodes.iter().zip(wanting) {
         if let Some(Err(error)) = wants.then(|| results.next()).flatten() {
             failures.push(format!("node {}: {}", node.name, foundation::error_chain(&error)));
             continue;
@@ -153,68 +164,4 @@ fn load(archive: &Path, nodes: &[&Node], mut output: impl Write) -> Result<(), L
         writeln!(output, "{record}").map_err(FileError::of("write", Path::new("standard output")))?;
     }
     if failures.is_empty() { Ok(()) } else { Err(LoadError::Nodes(failures)) }
-}
-
-/// An open archive.
-enum Input {
-    /// A file, which can be read twice.
-    File(File),
-    /// A pipe, after the bytes that were read of it already.
-    Pipe(io::Chain<io::Cursor<Vec<u8>>, File>),
-}
-
-impl Read for Input {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Input::File(file) => file.read(buffer),
-            Input::Pipe(rest) => rest.read(buffer),
-        }
-    }
-}
-
-/// Open the archive, and tell whether it is a plain tar file, not a compressed one.
-fn open(path: &Path) -> Result<(Input, bool), FileError> {
-    // Its own file, not io::stdin(): that reads ahead.
-    let path = if path == Path::new("-") { Path::new("/dev/stdin") } else { path };
-    let mut file = File::open(path).map_err(FileError::of("open", path))?;
-    let is_file = file.metadata().map_err(FileError::of("read", path))?.is_file();
-    let mut begin = Vec::new();
-    (&file).take(TAR_BLOCK).read_to_end(&mut begin).map_err(FileError::of("read", path))?;
-    let is_plain = begin.get(TAR_MAGIC).is_some_and(|magic| magic == b"ustar");
-    if is_file {
-        file.rewind().map_err(FileError::of("read", path))?;
-        return Ok((Input::File(file), is_plain));
-    }
-    Ok((Input::Pipe(io::Cursor::new(begin).chain(file)), is_plain))
-}
-
-/// A header of a tar file, and where in it the magic is (POSIX.1-2017, pax, ustar Interchange Format).
-const TAR_BLOCK: u64 = 512;
-const TAR_MAGIC: std::ops::Range<usize> = 257..262;
-
-/// ctr in the namespace of containerd's CRI plugin. With a timeout: a containerd that hangs, as at a debugger's breakpoint,
-/// reads nothing and so holds up all nodes.
-const CTR: [&str; 5] = ["ctr", "--timeout", "15m", "--namespace", "k8s.io"];
-
-/// Whether the node has all of the images, unpacked: kubelet would pull a name without its snapshot.
-fn has(leader: i32, images: &[Named]) -> bool {
-    let ctr = |words: &[&str]| {
-        let output = command::output(&mut namespaces::command(leader, CTR.iter().chain(words))).ok()?;
-        Some(output.stdout)
-    };
-    // A check of all images of a node takes ten times as long.
-    let filters: Vec<_> = images.iter().map(Named::filter).collect();
-    let words: Vec<_> = ["images", "check"].into_iter().chain(filters.iter().map(String::as_str)).collect();
-    let Some(table) = ctr(&words) else { return false };
-    let table = String::from_utf8_lossy(&table);
-    let content = |digest| ctr(&["content", "get", digest]);
-    !images.is_empty() && images.iter().all(|image| image.is_in(&table, content))
-}
-
-fn import(leader: i32, is_plain: bool) -> Command {
-    // --local: ctr itself writes the content, in 0.6 of the time that containerd takes to read the stream from ctr. But
-    // only containerd decompresses.
-    let local: &[&str] = if is_plain { &["--local"] } else { &[] };
-    let words = CTR.iter().chain(&["images", "import"]).chain(local).chain(&["--snapshotter", "overlayfs", "-"]);
-    namespaces::command(leader, words)
 }

@@ -51,9 +51,13 @@ pub(crate) fn command<S: AsRef<OsStr>>(leader: i32, words: impl IntoIterator<Ite
 impl Node {
     /// The node's PID 1, by its process id on the host.
     pub(crate) fn leader(&self) -> Result<i32, EnterError> {
-        let machine = self.machine()?;
+        self.leader_of(self.machine()?.as_ref())
+    }
+
+    /// [`Node::leader`], of a machine that has been read already.
+    pub(crate) fn leader_of(&self, machine: Option<&Machine>) -> Result<i32, EnterError> {
         let stopped = || EnterError::Stopped { node: self.name.clone(), cluster: self.cluster.clone() };
-        Ok(machine.as_ref().and_then(Machine::find_leader).ok_or_else(stopped)?.pid)
+        Ok(machine.and_then(Machine::find_leader).ok_or_else(stopped)?.pid)
     }
 }
 

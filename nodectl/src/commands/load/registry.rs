@@ -13,9 +13,9 @@ use foundation::command;
 use foundation::files::FileError;
 use serde_json::json;
 
-use super::LoadError;
+use super::{LoadError, Running};
 use crate::cluster::Cluster;
-use crate::node::{Node, namespaces};
+use crate::node::namespaces;
 
 /// The host and port in the names of a registry's images.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,13 +54,11 @@ const SECONDS: u64 = 5;
 pub(super) fn run(
     registry: &Registry,
     cluster: &Cluster,
-    nodes: &[&Node],
+    nodes: &[Running<'_>],
     mut output: impl Write,
 ) -> Result<(), LoadError> {
-    command::find("nsenter", "util-linux")?;
-    let leaders = nodes.iter().map(|node| node.leader()).collect::<Result<Vec<_>, _>>()?;
     let gateway = cluster.network.gateway();
-    for (node, &leader) in nodes.iter().zip(&leaders) {
+    for &Running { node, leader } in nodes {
         let connect = format!("exec 3<>/dev/tcp/{gateway}/{}", registry.port);
         let seconds = SECONDS.to_string();
         let words = ["timeout", seconds.as_str(), "bash", "-c", connect.as_str()];
@@ -71,7 +69,7 @@ pub(super) fn run(
     }
     let server = format!("http://{gateway}:{}", registry.port);
     let content = format!("# Of `nodectl load --local-registry {registry}`.\nserver = \"{server}\"\n");
-    for (node, &leader) in nodes.iter().zip(&leaders) {
+    for &Running { node, leader } in nodes {
         let dir = format!("/etc/containerd/certs.d/{registry}");
         let script = r#"
             printf %s "$2" | cmp --quiet - "$1/hosts.toml" && exit
