@@ -84,7 +84,7 @@ pub(super) fn plan(asked: &Asked<'_>) -> Result<Plan, PlanError> {
     if let Some(NodeSpec { name, .. }) = running.filter(|_| !asked.allow_running) {
         return Err(PlanError::Running { node: name.clone(), cluster: asked.cluster.clone() });
     }
-    let (old, new): (Vec<_>, Vec<_>) = asked.wishes.iter().partition(|wish| existing(wish).is_some());
+    let new: Vec<_> = asked.wishes.iter().filter(|wish| existing(wish).is_none()).collect();
     let image = if new.is_empty() { None } else { Some(image_for(&new, asked.image)?) };
 
     let mut addresses = Addresses::new(asked, &new)?;
@@ -116,8 +116,7 @@ pub(super) fn plan(asked: &Asked<'_>) -> Result<Plan, PlanError> {
         };
         nodes.push(planned);
     }
-    let old = nodes.iter().filter(|planned| old.iter().any(|wish| wish.name == planned.node.name));
-    let notices = notices(old.map(|planned| &planned.node), asked.image);
+    let notices = notices(&nodes, asked.image);
     Ok(Plan { nodes, notices })
 }
 
@@ -156,10 +155,11 @@ fn kept(wish: &NodeSpec, existing: &Existing<'_>, asked: &Asked<'_>) -> Result<P
     Ok(Planned { node: Node { limits, ..(*node).clone() }, action })
 }
 
-/// That nodes are not made from the image that was given.
-fn notices<'n>(old: impl Iterator<Item = &'n Node>, image: &Image) -> Vec<String> {
+/// That nodes were not made from the image that was given.
+fn notices(nodes: &[Planned], image: &Image) -> Vec<String> {
     let Image::Given(image) = image else { return Vec::new() };
-    let other: Vec<_> = old.filter(|node| node.generation != image.path).map(|node| node.name.as_str()).collect();
+    let other = nodes.iter().filter(|planned| planned.node.generation != image.path);
+    let other: Vec<_> = other.map(|planned| planned.node.name.as_str()).collect();
     if other.is_empty() {
         return Vec::new();
     }
