@@ -9,7 +9,7 @@ use foundation::state::StateDirs;
 use crate::image::context::Context;
 use crate::image::images::{self, ImageError};
 use crate::image::{cache, generation};
-use crate::stop::say;
+use crate::say::say;
 
 /// What `nodectl rmi` is asked.
 #[derive(Clone, Debug, clap::Args)]

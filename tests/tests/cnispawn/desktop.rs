@@ -24,7 +24,7 @@ impl Desktop {
     }
 
     fn with(n: u8, fixture: Fixture) -> Self {
-        nodectl::modules::load().expect("br_netfilter");
+        nodectl::host::modules::load().expect("br_netfilter");
         for (name, value) in [
             ("ipv4/conf/all/rp_filter", "1"),
             ("bridge/bridge-nf-call-iptables", "1"),
