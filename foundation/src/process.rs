@@ -77,9 +77,11 @@ fn io_error(error: procfs::ProcError) -> io::Error {
     }
 }
 
-/// Whether the process has new memory, and no environment in it yet. Zombies and the kernel's own have no memory.
+/// Whether the process is in the middle of execve(2): it has new memory, and no program in it yet. Its environment cannot
+/// be read then. Zombies and the kernel's own threads have no memory.
 pub fn is_in_execve(pid: i32) -> bool {
-    stat(pid).is_ok_and(|stat| stat.vsize > 0 && stat.env_end == Some(0))
+    // The kernel sets the end of the code last (load_elf_binary in fs/binfmt_elf.c), after it has filled the environment.
+    stat(pid).is_ok_and(|stat| stat.vsize > 0 && stat.endcode == 0)
 }
 
 /// The ids of all processes.

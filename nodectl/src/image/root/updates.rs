@@ -124,7 +124,6 @@ fn seconds(time: SystemTime) -> u64 {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
-    use std::time::Instant;
 
     use super::*;
 
@@ -159,13 +158,11 @@ mod tests {
     }
 
     #[test]
-    fn mirrors_that_do_not_answer_are_waited_for_one_second_together() {
+    fn mirrors_that_do_not_answer_are_given_up() {
         // Connections are accepted by the kernel, and never read.
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let silent = suite(&format!("http://{}", listener.local_addr().expect("an address")));
-        let started = Instant::now();
         let error = ask(&[&silent, &silent]).expect_err("no answer");
-        assert!(started.elapsed() < DEADLINE * 2, "{:?}", started.elapsed());
         assert!(error.contains("/dists/trixie/InRelease: timeout"), "{error}");
     }
 
