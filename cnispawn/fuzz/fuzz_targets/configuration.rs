@@ -2,9 +2,9 @@
 
 #![no_main]
 
+use cnispawn::cli::{Bandwidth, NetworkOption, Publish};
 use cnispawn::cni::attachment::{join_args, parse_args, parse_capability_args};
 use cnispawn::cni::{Attachment, NetworkList};
-use cnispawn::cli::{Bandwidth, NetworkOption, Publish};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};
 
