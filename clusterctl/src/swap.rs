@@ -13,7 +13,7 @@ use crate::ssh::parallel::ParallelError;
 
 pub(crate) mod changes;
 pub(crate) mod new;
-pub(crate) mod put;
+pub(crate) mod roll_out;
 mod running;
 
 use changes::WatchError;

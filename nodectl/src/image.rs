@@ -31,4 +31,4 @@ pub(crate) mod tools;
 // What tests use, as a registry, an archive or an upstream that is not ours.
 pub use arch::arch;
 pub use containers::{layer, oci};
-pub use programs::{download, project, source, table, unpack};
+pub use programs::{catalog, download, project, source, unpack};

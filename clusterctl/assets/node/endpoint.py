@@ -17,7 +17,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from component import Problem, run
+from swap_common import Problem, run
 
 # The administrator's kubeconfig, which kubeadm writes.
 ADMIN = "/etc/kubernetes/admin.conf"

@@ -7,7 +7,7 @@ import shutil
 import time
 from datetime import datetime, timezone
 
-from component import (
+from swap_common import (
     PATIENCE,
     Late,
     Problem,

@@ -10,7 +10,7 @@ import os
 import signal
 import time
 
-from component import (
+from swap_common import (
     PROBES,
     Problem,
     Processes,

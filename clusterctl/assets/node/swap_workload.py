@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 
-from component import PROBES, Problem, answer, last_lines, roll_back, wait
+from swap_common import PROBES, Problem, answer, last_lines, roll_back, wait
 from endpoint import Api
 
 # Where the API server has them (kubernetes.io/docs/reference/using-api/api-concepts/).

@@ -111,7 +111,7 @@ pub(crate) fn run(
     let record = new::records(dirs, component, &args.from, &["--debug"])?.pop().ok_or(DebugError::NoRecord)?;
     let debugger = record.debugger.clone().ok_or(DebugError::NoRecord)?;
     let build = started.elapsed();
-    let mut shown = cluster.put(&New::of(&record), on, args.timeout, build)?;
+    let mut shown = cluster.roll_out(&New::of(&record), on, args.timeout, build)?;
     // Another command may put the original back while we are attached.
     drop(lock);
 

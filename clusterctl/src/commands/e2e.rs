@@ -22,7 +22,7 @@ use crate::inventory::Inventory;
 use crate::seconds::rounded;
 use crate::ssh::agent::AgentStartError;
 use crate::ssh::parallel::{Parallel, ParallelError};
-use crate::swap::put::IMPORT;
+use crate::swap::roll_out::IMPORT;
 
 mod ginkgo;
 mod report;

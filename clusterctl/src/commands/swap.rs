@@ -85,7 +85,7 @@ fn once(cluster: &Running<'_>, args: &SwapArgs, input: impl BufRead, output: &mu
     let build = read + started.elapsed();
     for (nodes, new) in wanted {
         let on = ready.take().map_or_else(|| cluster.log_in(&nodes), Ok)?;
-        let record = cluster.put(&new, on, args.timeout, build)?;
+        let record = cluster.roll_out(&new, on, args.timeout, build)?;
         writeln!(output, "{record}").map_err(SwapError::Output)?;
     }
     Ok(())

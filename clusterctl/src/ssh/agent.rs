@@ -18,7 +18,7 @@ use crate::inventory::Inventory;
 
 /// What the node's Python is sent first, and imports: each after those that it needs itself.
 const MODULES: [(&str, &str); 6] = [
-    ("component", include_str!("../../assets/node/component.py")),
+    ("swap_common", include_str!("../../assets/node/swap_common.py")),
     ("endpoint", include_str!("../../assets/node/endpoint.py")),
     ("swap_program", include_str!("../../assets/node/swap_program.py")),
     ("swap_static_pod", include_str!("../../assets/node/swap_static_pod.py")),

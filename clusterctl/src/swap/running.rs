@@ -9,7 +9,7 @@ use foundation::record::{Component, Kind};
 use foundation::state::StateDirs;
 use serde_json::{Value, json};
 
-use super::{New, SwapError, put};
+use super::{New, SwapError, roll_out};
 use crate::cluster::ClusterFiles;
 use crate::inventory::Inventory;
 use crate::placement;
@@ -67,7 +67,7 @@ impl<'a> Running<'a> {
     }
 
     /// Put a new one in place, and return its record. The caller holds the lock.
-    pub(crate) fn put(
+    pub(crate) fn roll_out(
         &self,
         new: &New,
         mut on: Parallel<'_>,
@@ -76,7 +76,7 @@ impl<'a> Running<'a> {
     ) -> Result<Value, SwapError> {
         let started = Instant::now();
         let first: Vec<_> = self.inventory.control_plane().into_iter().take(1).cloned().collect();
-        let changed = put::put(&mut on, new, &first, timeout)?;
+        let changed = roll_out::roll_out(&mut on, new, &first, timeout)?;
         Ok(json!({
             "cluster": self.name,
             "component": new.component,

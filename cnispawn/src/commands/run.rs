@@ -20,7 +20,7 @@ use crate::container::record::{Record, Recorded};
 use crate::container::shared::{self, SharedError};
 use crate::container::undo;
 use crate::container::watcher::{self, WatcherError};
-use crate::container::{locks, restart};
+use crate::container::{locks, reboot};
 use crate::dirs::Dirs;
 use crate::host::hostport;
 use crate::host::netns::{self, NetnsError};
@@ -73,7 +73,7 @@ pub(crate) fn run(plan: &Plan, supervised: bool, dirs: &Dirs) -> Result<Infallib
     if supervised && plan.asked.order == Order::ContainerFirst {
         return Err(RunError::Unattended);
     }
-    let (lock, parked) = claim::claim_or_take_over(dirs, &plan.name, |record| restart::fits(plan, record, dirs))?;
+    let (lock, parked) = claim::claim_or_take_over(dirs, &plan.name, |record| reboot::fits(plan, record, dirs))?;
     let failure = match start(plan, parked, supervised, dirs, &lock) {
         Ok(never) => match never {},
         Err(failure) => failure,

@@ -14,7 +14,7 @@ use crate::container::claim::{self, ClaimError};
 use crate::container::nspawn::Order;
 use crate::container::record::{Record, RecordError};
 use crate::container::undo::{self, UndoError};
-use crate::container::{restart, watcher};
+use crate::container::{reboot, watcher};
 use crate::dirs::Dirs;
 use crate::userns::attach::{self, AttachError};
 
@@ -56,10 +56,10 @@ pub(crate) fn run(args: &WatchArgs, dirs: &Dirs) -> Result<(), WatchError> {
     let Some(record) = Record::load(dirs, name)? else {
         return Ok(claim::release(dirs, name, lock)?);
     };
-    if restart::is_asked_for(exit_status(process.as_fd(), REAPED)) && restart::park(dirs, &record)? {
+    if reboot::is_asked_for(exit_status(process.as_fd(), REAPED)) && reboot::park(dirs, &record)? {
         // The next `run` of this name needs the lock.
         drop(lock);
-        return Ok(restart::wait(dirs, &record)?);
+        return Ok(reboot::wait(dirs, &record)?);
     }
     undo::undo(dirs, &record)?;
     Ok(claim::release(dirs, name, lock)?)

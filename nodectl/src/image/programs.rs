@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 mod c;
+pub mod catalog;
 pub(crate) mod checkout;
 pub(crate) mod component;
 mod copies;
@@ -13,7 +14,6 @@ pub(crate) mod program;
 pub mod project;
 mod release;
 pub mod source;
-pub mod table;
 pub mod unpack;
 pub(crate) mod version;
 pub(crate) mod wanted;

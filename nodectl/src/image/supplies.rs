@@ -8,11 +8,11 @@ use super::containers::assemble::{self, AssembleError, Ingredients};
 use super::containers::recipes;
 use super::context::Context;
 use super::programs::build::Flavor;
+use super::programs::catalog::{self, KUBERNETES};
 use super::programs::mirrors::Mirrors;
 use super::programs::obtain::{ObtainError, Supplier};
 use super::programs::program::Programs;
 use super::programs::source::Origin;
-use super::programs::table::{self, KUBERNETES};
 use super::programs::version::Version;
 use super::programs::wanted::{self, Reference, WantedError};
 use super::root::base::Base;
@@ -55,7 +55,7 @@ pub(crate) fn obtain(cx: &Context, mirrors: &Mirrors, origin: &Origin, base: &Ba
         if supplier.compiles() { KUBERNETES.names() } else { KUBERNETES.placed().map(|(name, _)| name).collect() };
     let (version, mut programs) = supplier.of_kubernetes(&KUBERNETES, &names, Flavor::Release)?;
     let wanted = wanted::list(&programs["kubeadm"].path, &version)?;
-    for project in table::of_nodes().filter(|project| !project.is_of_kubernetes() && supplier.has(project)) {
+    for project in catalog::of_nodes().filter(|project| !project.is_of_kubernetes() && supplier.has(project)) {
         let version = project.version(&version, &wanted)?;
         programs.extend(supplier.at_version(project, &version, &project.names(), Flavor::Release)?);
     }

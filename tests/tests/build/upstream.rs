@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nodectl::image::catalog::{self, E2E};
 use nodectl::image::digest;
 use nodectl::image::layer::{self, Entry, Layer};
 use nodectl::image::oci::Image;
 use nodectl::image::project::{Pin, Project, Release};
-use nodectl::image::table::{self, E2E};
 use tempfile::TempDir;
 use tests::server::Server;
 
@@ -28,7 +28,7 @@ impl Upstream {
         for name in ["e2e.test", "ginkgo"] {
             fs::write(tests.join(name), format!("{name} of {version}")).expect("written");
         }
-        for project in table::of_nodes().chain([&E2E]) {
+        for project in catalog::of_nodes().chain([&E2E]) {
             if let Some(release) = &project.release {
                 upstream.release(project, release, version, rootfs, &tests);
             }
@@ -42,7 +42,7 @@ impl Upstream {
     /// Environment that makes nodectl ask here, and nowhere else.
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         let address = format!("http://{}", self.server.address);
-        let releases = table::of_nodes().filter_map(|project| project.release.as_ref());
+        let releases = catalog::of_nodes().filter_map(|project| project.release.as_ref());
         let mut environment: Vec<_> =
             releases.map(|release| (release.site.variable, format!("{address}/{}", release.site.option))).collect();
         environment.push(("KUBEADM_SYSTEMD_REGISTRY", address));

@@ -231,7 +231,7 @@ pub(crate) fn packages_of_tests() -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::programs::table::{E2E, with_program};
+    use crate::image::programs::catalog::{E2E, with_program};
     use crate::image::root::os::NODE;
 
     #[test]

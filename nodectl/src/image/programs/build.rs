@@ -99,7 +99,7 @@ impl Build {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::{E2E, KUBERNETES};
+    use super::super::catalog::{E2E, KUBERNETES};
     use super::*;
 
     fn kubernetes(version: &str) -> Build {

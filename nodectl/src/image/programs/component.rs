@@ -8,13 +8,13 @@ use foundation::files::FileError;
 use foundation::record::Component;
 
 use super::build::Flavor;
+use super::catalog;
 use super::copies;
 use super::go::Toolchain;
 use super::mirrors::Mirrors;
 use super::obtain::{ObtainError, Supplier};
 use super::program::Programs;
 use super::source::{Origin, ProgramSource};
-use super::table;
 use super::version::Version;
 use crate::image::context::Context;
 use crate::image::tools::{self, ToolsError};
@@ -81,7 +81,7 @@ pub(crate) fn obtain(
         ProgramSource::Source(asked) => asked.clone().decide(mirrors.releases()),
     };
     let unknown = |instead| Err(ComponentError::Unknown { component, from: source.clone(), instead });
-    let Some(project) = table::with_program(component.name()) else { return unknown("file:PATH") };
+    let Some(project) = catalog::with_program(component.name()) else { return unknown("file:PATH") };
     if project.is_of_kubernetes() {
         tools::check(&[origin.tools()])?;
         let supplier = Supplier::open(cx, mirrors, &origin)?;
@@ -97,8 +97,8 @@ pub(crate) fn obtain(
 
 /// delve's program.
 pub(crate) fn debugger(cx: &Context) -> Result<PathBuf, ComponentError> {
-    let version = table::DELVE.version(&Version::pinned(), &[]).map_err(ObtainError::from)?;
-    let programs = Toolchain::find().and_then(|go| go.build(cx, &table::DELVE.build(&version, Flavor::Release)));
+    let version = catalog::DELVE.version(&Version::pinned(), &[]).map_err(ObtainError::from)?;
+    let programs = Toolchain::find().and_then(|go| go.build(cx, &catalog::DELVE.build(&version, Flavor::Release)));
     Ok(programs.map_err(ObtainError::from)?["dlv"].path.clone())
 }
 

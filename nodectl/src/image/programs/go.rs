@@ -219,7 +219,7 @@ fn default_name(package: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::super::build::Flavor;
-    use super::super::table::project;
+    use super::super::catalog::project;
     use super::*;
 
     #[test]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::error::Error as ClapError;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
+use super::catalog;
 use super::project::Site;
-use super::table;
 
 /// Where to fetch from.
 #[derive(Clone, Debug, Args)]
@@ -46,7 +46,7 @@ impl Mirrors {
 
     /// The address of Kubernetes' releases.
     pub(crate) fn releases(&self) -> &str {
-        self.site(&table::DL_K8S_IO)
+        self.site(&catalog::DL_K8S_IO)
     }
 }
 
@@ -56,7 +56,7 @@ impl Args for Sites {
             let option = Arg::new(site.option).long(site.option).value_name("URL").env(site.variable);
             option.default_value(site.url).help(site.help)
         };
-        command.args(table::sites().into_iter().map(option))
+        command.args(catalog::sites().into_iter().map(option))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -67,7 +67,7 @@ impl Args for Sites {
 impl FromArgMatches for Sites {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, ClapError> {
         let url = |site: &Site| Some((site.option, matches.get_one::<String>(site.option)?.clone()));
-        Ok(Sites(table::sites().into_iter().filter_map(url).collect()))
+        Ok(Sites(catalog::sites().into_iter().filter_map(url).collect()))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), ClapError> {

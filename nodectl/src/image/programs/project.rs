@@ -161,7 +161,7 @@ impl Release {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::project;
+    use super::super::catalog::project;
     use super::*;
 
     #[test]

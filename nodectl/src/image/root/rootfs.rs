@@ -12,8 +12,8 @@ use super::base::Base;
 use super::units::{ENABLED, MASKED, UNUSED_TMPFILES};
 use crate::clone::{self, CloneError};
 use crate::image::digest::Key;
+use crate::image::programs::catalog;
 use crate::image::programs::program::Programs;
-use crate::image::programs::table;
 use crate::tree;
 
 /// Files of ours, beside those of the projects. `@PAUSE@` becomes the pause image.
@@ -71,12 +71,12 @@ pub enum RootfsError {
 
 /// Where programs go: name and directory.
 fn places() -> impl Iterator<Item = (&'static str, &'static str)> {
-    table::of_nodes().flat_map(|project| project.placed())
+    catalog::of_nodes().flat_map(|project| project.placed())
 }
 
 /// Files of ours: path and content.
 fn files() -> impl Iterator<Item = (&'static str, &'static str)> {
-    FILES.into_iter().chain(table::of_nodes().flat_map(|project| project.files).copied())
+    FILES.into_iter().chain(catalog::of_nodes().flat_map(|project| project.files).copied())
 }
 
 /// Digest of all that this file puts in, but the programs.

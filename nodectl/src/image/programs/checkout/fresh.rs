@@ -38,7 +38,7 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::image::programs::table::KUBERNETES;
+    use crate::image::programs::catalog::KUBERNETES;
 
     #[test]
     fn build_output_counts_only_when_it_is_complete_and_younger_than_the_source() {

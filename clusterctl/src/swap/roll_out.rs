@@ -20,7 +20,7 @@ pub(crate) const IMPORT: &str = "ctr --namespace k8s.io images import --local --
 
 /// Put it in place on the nodes that `on` has logged in to; how many things that changed. Where one object of the cluster
 /// runs the component, `first`, a node of the control plane, changes that.
-pub(super) fn put(on: &mut Parallel<'_>, new: &New, first: &[Name], timeout: u64) -> Result<usize, ParallelError> {
+pub(super) fn roll_out(on: &mut Parallel<'_>, new: &New, first: &[Name], timeout: u64) -> Result<usize, ParallelError> {
     // On each node it may be awaited, rolled back, and rolled back once more for another node's sake.
     on.limit(Duration::from_secs(timeout * 3 + 300));
     let mut arguments = new.arguments.clone();
