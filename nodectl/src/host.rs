@@ -3,6 +3,7 @@
 pub mod etc_hosts;
 pub mod modules;
 mod prepare;
+pub mod resolv_conf;
 pub(crate) mod sysctl;
 
 use std::path::Path;

@@ -5,7 +5,7 @@
 //!
 //! | to find | look in |
 //! |---|---|
-//! | which programs there are, and their versions | `programs/table.rs` |
+//! | which programs there are, and their versions | `programs/catalog.rs` |
 //! | where programs come from | `programs`: `source`, `obtain`, then `release`, `go`, `checkout` or `c` |
 //! | what is in container images | `containers/recipes.rs` |
 //! | the operating system, and what is added to it | `root/os.rs`, `root/rootfs.rs` |

@@ -75,6 +75,9 @@ fn what_cannot_be_started_is_refused_with_one_error_and_leaves_nothing() {
         (&["start", "../x"], 2, "is not a DNS label"),
         (&["start", "a", "b", "a"], 1, "node a is named twice"),
         (&["start"], 2, "required"),
+        (&["start", "a", "--count", "3"], 2, "cannot be used with"),
+        (&["start", "a", "--all"], 2, "cannot be used with"),
+        (&["start", "--nodes", "list", "--count", "3"], 2, "cannot be used with"),
         (&["start", "a", "--image", "nosuch"], 1, "nosuch"),
         (&["exec", "a", "--", "true"], 1, "node a of cluster default does not exist"),
         (&["stop", "a"], 1, "node a of cluster default does not exist"),
@@ -187,7 +190,7 @@ fn a_node_of_an_earlier_version_starts_and_keeps_its_nameservers() {
     let nodes = Nodes::new();
     let first = nodes.start(&["node1"]);
     let resolv_conf = || nodes.ok(&["exec", "node1", "--", "cat", "/etc/resolv.conf"]);
-    assert_eq!(resolv_conf(), foundation::resolv_conf::of_host().expect("readable"));
+    assert_eq!(resolv_conf(), nodectl::host::resolv_conf::of_host().expect("readable"));
     nodes.ok(&["exec", "node1", "--", "sh", "-c", "echo nameserver 192.0.2.1 >/etc/resolv.conf"]);
     nodes.ok(&["stop", "node1"]);
     let path = nodes.node_dir("node1").join("node.json");

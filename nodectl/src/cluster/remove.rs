@@ -100,9 +100,6 @@ pub(super) fn shared_parts(dir: &Path) -> Result<(), FileError> {
 }
 
 /// Finish removals that were interrupted.
-///
-/// # Errors
-/// As [`nodes`].
 pub(crate) fn finish(state: &mut ClusterState, report: impl FnMut(String)) -> Result<(), Failures> {
     let removed = state.members.iter().map(|member| &member.node).filter(|node| node.is_removed());
     let removed: Vec<_> = removed.cloned().collect();

@@ -85,7 +85,7 @@ pub(crate) fn run(args: &BuildArgs, dirs: &StateDirs, output: impl Write) -> Res
     });
     let origin = args.kubernetes.clone().decide_like(before, args.mirrors.releases());
     tools::check(&[&NODE.tools(), origin.tools()])?;
-    let base = base::build(&cx, &args.mirrors, &NODE, NODE.packages)?;
+    let base = base::current(&cx, &args.mirrors, &NODE, NODE.packages)?;
     let mut supplies = supplies::obtain(&cx, &args.mirrors, &origin, &base)?;
     let mut kubelet = None;
     if let Some(source) = &args.kubelet {

@@ -81,7 +81,8 @@ pub(crate) fn run(args: &ComponentArgs, dirs: &StateDirs, output: impl Write) ->
     let sha256 = digest::sha256_file(program).map_err(FileError::of("read", program))?;
     let archive = match component.repository() {
         Some(repository) => {
-            let base = base::build(&cx, &args.mirrors, &NODE, NODE.packages)?;
+            // Its image takes the certificates from it, and is named by their content.
+            let base = base::any(&cx, &args.mirrors, &NODE, NODE.packages)?;
             let reference = reference(repository, version.as_deref(), &sha256);
             let from = Ingredients { programs: &programs, base: &base, source: Path::new("") };
             Some(assemble::build(&cx, &reference, recipes::find(component.name()), &from)?)

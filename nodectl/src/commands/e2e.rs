@@ -135,7 +135,7 @@ fn make_images(
     programs: &Programs,
     tree: &Path,
 ) -> Result<(Vec<SuiteImage>, Vec<Missing>), SuiteError> {
-    let base = base::build(cx, &args.mirrors, &NODE, &recipes::packages_of_tests())?;
+    let base = base::current(cx, &args.mirrors, &NODE, &recipes::packages_of_tests())?;
     let from = Ingredients { programs, base: &base, source: &tree.join("test/images") };
     let list = command::output(Command::new(&programs["e2e.test"].path).arg("--list-images").current_dir("/"))?;
     let (mut images, mut missing) = (Vec::new(), Vec::new());

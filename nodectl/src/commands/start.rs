@@ -29,7 +29,7 @@ use crate::say::say;
 
 /// Options of `nodectl start`.
 #[derive(Clone, Debug, clap::Args)]
-#[group(id = "which", required = true, args = ["names", "count", "nodes", "all"])]
+#[group(id = "which", required = true, multiple = false, args = ["names", "count", "nodes", "all"])]
 pub struct StartArgs {
     /// Names of the nodes; the first one of a cluster becomes its control plane
     #[arg(value_name = "NODE")]

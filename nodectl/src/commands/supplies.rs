@@ -61,7 +61,7 @@ pub(crate) fn run(args: &SuppliesArgs, dirs: &StateDirs, output: impl Write) -> 
     let cx = Context::begin(dirs)?;
     let origin = args.kubernetes.clone().decide(args.mirrors.releases());
     tools::check(&[&NODE.tools(), origin.tools()])?;
-    let base = base::build(&cx, &args.mirrors, &NODE, NODE.packages)?;
+    let base = base::current(&cx, &args.mirrors, &NODE, NODE.packages)?;
     let supplies = supplies::obtain(&cx, &args.mirrors, &origin, &base)?;
     cache::remember_last(&cx, "supplies")?;
     let file = |(program, name): (NodeProgram, &str)| {

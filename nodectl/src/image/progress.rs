@@ -50,9 +50,6 @@ impl Progress {
     }
 
     /// Do `work`, a stage that gets a line.
-    ///
-    /// # Errors
-    /// Those of `work`.
     pub fn stage<T, E>(&self, what: &str, work: impl FnOnce(&Stage) -> Result<T, E>) -> Result<T, E> {
         let mut stage = self.begin(what);
         let result = work(&stage);

@@ -5,10 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use foundation::files::{self, FileError};
-use foundation::resolv_conf;
 
 use super::Node;
-use crate::host::{Hierarchy, Host};
+use crate::host::{Hierarchy, Host, resolv_conf};
 
 /// A file: its name in the node's directory, its path in the node, and the option of systemd-nspawn that binds it.
 struct Bound {
@@ -41,6 +40,10 @@ pub(crate) fn write(host: Host, node: &Node) -> Result<(), FileError> {
 fn write_resolv_conf(dir: &Path, content: &str) -> Result<(), FileError> {
     let (file, written) = (dir.join(RESOLV_CONF.name), dir.join(WRITTEN));
     if file.exists() && fs::read(&file).ok() != fs::read(&written).ok() {
+        return Ok(());
+    }
+    // The host is in no network, most likely: without any nameserver, the node's DNS server would not start.
+    if file.exists() && !content.lines().any(|line| line.starts_with("nameserver")) {
         return Ok(());
     }
     // In this order: if we are killed in between, the next launch writes the file again.
@@ -94,6 +97,7 @@ mod tests {
         };
         assert_eq!(launch("nameserver 10.0.0.1\n"), "nameserver 10.0.0.1\n");
         assert_eq!(launch("nameserver 10.0.0.2\n"), "nameserver 10.0.0.2\n");
+        assert_eq!(launch("search example.org\n"), "nameserver 10.0.0.2\n", "the host is in no network");
         fs::write(&file, "nameserver 192.0.2.1\n").expect("changed in the node");
         assert_eq!(launch("nameserver 10.0.0.3\n"), "nameserver 192.0.2.1\n");
     }

@@ -53,14 +53,15 @@ fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::
         Bytes(u64),
         Text(String),
     }
-    match Size::deserialize(deserializer)? {
-        Size::Bytes(bytes) => Ok(Some(bytes)),
-        Size::Text(text) => limits::bytes(&text).map(Some).map_err(de::Error::custom),
+    match Option::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Size::Bytes(bytes)) => Ok(Some(bytes)),
+        Some(Size::Text(text)) => limits::bytes(&text).map(Some).map_err(de::Error::custom),
     }
 }
 
 fn cpus<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    limits::checked_cpus(f64::deserialize(deserializer)?).map(Some).map_err(de::Error::custom)
+    Option::deserialize(deserializer)?.map(limits::checked_cpus).transpose().map_err(de::Error::custom)
 }
 
 #[cfg(test)]
@@ -79,6 +80,7 @@ mod tests {
         assert_eq!((one.role, one.limits()), (Some(Role::Worker), Limits { memory: Some(2 << 30), cpus: Some(4.0) }));
         let other = spec(r#"{"name": "b", "memory": 5, "cpus": 1}"#).expect("read").or(None, Limits::default());
         assert_eq!((other.role, other.limits()), (None, Limits { memory: Some(5), cpus: Some(1.0) }));
+        assert_eq!(spec(r#"{"name": "c", "role": null, "memory": null, "cpus": null}"#), spec(r#"{"name": "c"}"#));
         assert_eq!(spec(r#"{"name": "c"}"#), Ok(NodeSpec::named("c".parse().expect("a label"))));
     }
 

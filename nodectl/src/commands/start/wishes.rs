@@ -1,18 +1,16 @@
 //! Which nodes to start, and what is wished of each.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use foundation::files::FileError;
 use foundation::name::Name;
+use foundation::record::untrusted;
 
 use super::{StartArgs, StartError};
 use crate::cluster::state::{ClusterState, StateError};
 use crate::node::spec::NodeSpec;
-
-/// Bytes of a list of nodes at the most.
-const MOST: u64 = 1 << 20;
 
 /// The wishes for the nodes that the command line names; `None` when it asks for all that exist.
 ///
@@ -50,7 +48,12 @@ pub(super) fn all(args: &StartArgs, state: &ClusterState) -> Result<Vec<NodeSpec
 /// Read a JSON object for each node; blank lines are skipped.
 fn read(path: &Path, input: impl BufRead) -> Result<Vec<NodeSpec>, StartError> {
     let mut text = String::new();
-    input.take(MOST).read_to_string(&mut text).map_err(FileError::of("read", path))?;
+    let mut input = input.take(untrusted::MOST);
+    input.read_to_string(&mut text).map_err(FileError::of("read", path))?;
+    if input.limit() == 0 {
+        let size = format!("it has more than {} MiB", untrusted::MOST >> 20);
+        return Err(FileError::of("read", path)(io::Error::other(size)).into());
+    }
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let read = lines.map(|(index, line)| {
         let malformed = |source| StartError::Malformed { path: path.to_owned(), line: index + 1, source };

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The Go module that it is a version of.
+/// Kubernetes' Go module.
 pub(super) const MODULE: &str = "k8s.io/kubernetes";
 
 /// The version that this release of the project is tested with.

@@ -46,41 +46,69 @@ pub enum BaseError {
 }
 
 /// A tree of `os` with these packages beside its essential ones, from the archives as they are now; installed unless the
-/// cache has it.
-pub(crate) fn build(cx: &Context, mirrors: &Mirrors, os: &Os, packages: &[&str]) -> Result<Base, BaseError> {
+/// cache has it. If the archives cannot be reached, the newest tree in the cache serves.
+pub(crate) fn current(cx: &Context, mirrors: &Mirrors, os: &Os, packages: &[&str]) -> Result<Base, BaseError> {
     let suites = os.suites(mirrors.debian_mirror.as_deref());
     let arguments = arguments(os, packages, &suites);
-    let asked = Key::new("base 2").with("arch", arch()).with_all("argument", &arguments).finish();
+    let asked = asked(&arguments);
     let newest = newest(cx, &asked)?;
     let dates = updates::dates(cx, &suites, mirrors.debian_updates, newest.is_some())?;
-    let key = match (dates, newest) {
+    let key = match (dates, &newest) {
         (Some(dates), _) => format!("{asked}-{dates}"),
-        (None, Some(newest)) => newest,
+        (None, Some(newest)) => newest.clone(),
         (None, None) => format!("{asked}-0"),
     };
-    let tree = cx.cached("base", &key);
-    if !tree.is_dir() {
-        tools::space(cx.dirs.root(), SPACE)?;
-        cx.progress.stage(&format!("install {} {} (mmdebstrap)", os.name, os.release), |stage| {
-            let half = cx.building.join("base");
-            // mmdebstrap waits for its children when it is told to end, and leaves them behind when it is killed: in
-            // a PID namespace they end with it (pid_namespaces(7)).
-            let mut unshare = Command::new("unshare");
-            unshare.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "mmdebstrap"]);
-            for argument in &arguments {
-                if argument == TARGET {
-                    unshare.arg(&half)
-                } else {
-                    unshare.arg(argument)
-                };
-            }
-            unshare.env("LC_ALL", "C.UTF-8");
-            child::run(child::contain(&mut unshare, Signal::SIGKILL), &cx.log("base"), stage)?;
-            cx.keep(&half, &tree)?;
-            Ok::<_, BaseError>(())
-        })?;
+    if cx.dirs.cache().join("base").join(&key).is_dir() {
+        return Ok(cached(cx, key));
     }
-    Ok(Base { tree, key })
+    match (install(cx, os, &arguments, &key), newest) {
+        (Err(BaseError::Child(ChildError::Interrupted)), _) => Err(ChildError::Interrupted.into()),
+        (Err(error), Some(newest)) => {
+            let error = foundation::error_chain(&error);
+            eprintln!("build: cannot update {}: using the newest one in the cache: {error}", os.name);
+            Ok(cached(cx, newest))
+        }
+        (installed, _) => installed.map(|()| cached(cx, key)),
+    }
+}
+
+/// The same from archives of any date, for uses that an update of Debian makes no difference to: the newest tree in the
+/// cache, if there is one.
+pub(crate) fn any(cx: &Context, mirrors: &Mirrors, os: &Os, packages: &[&str]) -> Result<Base, BaseError> {
+    let suites = os.suites(mirrors.debian_mirror.as_deref());
+    match newest(cx, &asked(&arguments(os, packages, &suites)))? {
+        Some(newest) => Ok(cached(cx, newest)),
+        None => current(cx, mirrors, os, packages),
+    }
+}
+
+fn asked(arguments: &[String]) -> String {
+    Key::new("base 2").with("arch", arch()).with_all("argument", arguments).finish()
+}
+
+fn cached(cx: &Context, key: String) -> Base {
+    Base { tree: cx.cached("base", &key), key }
+}
+
+fn install(cx: &Context, os: &Os, arguments: &[String], key: &str) -> Result<(), BaseError> {
+    tools::space(cx.dirs.root(), SPACE)?;
+    cx.progress.stage(&format!("install {} {} (mmdebstrap)", os.name, os.release), |stage| {
+        let half = cx.building.join("base");
+        // mmdebstrap waits for its children when it is told to end, and leaves them behind when it is killed: in a PID
+        // namespace they end with it (pid_namespaces(7)).
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "mmdebstrap"]);
+        for argument in arguments {
+            if argument == TARGET {
+                unshare.arg(&half)
+            } else {
+                unshare.arg(argument)
+            };
+        }
+        unshare.env("LC_ALL", "C.UTF-8");
+        child::run(child::contain(&mut unshare, Signal::SIGKILL), &cx.log("base"), stage)?;
+        Ok(cx.keep(&half, &cx.dirs.cache().join("base").join(key))?)
+    })
 }
 
 /// The key of the newest tree in the cache that was `asked` for: dates are in seconds since 1970.

@@ -33,8 +33,10 @@ const FILE: &str = "debian.json";
 struct Answer {
     /// When they were last asked, in seconds since 1970.
     asked: u64,
-    /// The date of each suite that counts, likewise; nothing as long as no mirror has answered.
+    /// The latest date of each suite that counts, likewise.
     dates: Option<Dates>,
+    /// Whether the mirrors did not answer, that last time.
+    is_silent: bool,
 }
 
 /// Dates of suites, in seconds since 1970.
@@ -64,19 +66,19 @@ pub(super) fn dates(
     let before = answers.get(&key);
     let now = seconds(SystemTime::now());
     if let Some(before) = before.filter(|before| is_recent(before.asked, now, interval)) {
-        return Ok(before.dates.clone());
+        return Ok(before.dates.clone().filter(|_| !before.is_silent));
     }
     let known = before.and_then(|before| before.dates.clone());
     let answer = match ask(&counting) {
-        Ok(dates) => Answer { asked: now, dates: Some(dates.no_older_than(known)) },
+        Ok(dates) => Answer { asked: now, dates: Some(dates.no_older_than(known)), is_silent: false },
         // With nothing to fall back on, mmdebstrap will say what is wrong.
         Err(_) if !has_tree => return Ok(None),
         Err(error) => {
             eprintln!("build: cannot ask for updates of Debian ({error}): using the newest Debian in the cache");
-            Answer { asked: now, dates: None }
+            Answer { asked: now, dates: known, is_silent: true }
         }
     };
-    let dates = answer.dates.clone();
+    let dates = answer.dates.clone().filter(|_| !answer.is_silent);
     answers.insert(key, answer);
     files::write_json(&path, &answers)?;
     Ok(dates)

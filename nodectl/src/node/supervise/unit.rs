@@ -71,6 +71,7 @@ fn properties(systemd: u32) -> impl Iterator<Item = &'static str> {
         "TasksMax=infinity",
         "TimeoutStartSec=infinity",
         "TimeoutStopSec=90",
+        // systemd-nspawn ends with 133 when its machine reboots.
         "SuccessExitStatus=133",
         "RestartForceExitStatus=133",
     ];

@@ -5,7 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
-use crate::files::FileError;
+use foundation::files::FileError;
 
 /// Where systemd-resolved(8), and NetworkManager with `dns=dnsmasq` (NetworkManager.conf(5)), keep the nameservers that
 /// they ask themselves, while resolv.conf(5) names them on loopback.
