@@ -14,7 +14,7 @@ CARGO_DENY := 0.20.2
 CLUSTER := e2e shutdown swap debug logs versions
 INTEGRATION := $(filter-out $(CLUSTER) hosts suite,$(basename $(notdir $(wildcard tests/tests/*.rs))))
 SCRIPTS := kubeadm-systemd .ci/run hack/setup hack/fuzz tests/src/vm/customize tests/tests/differential/recorder.sh \
-	clusterctl/src/debug/attach.sh $(wildcard examples/*.sh tests/tests/hosts/checks/*.sh)
+	clusterctl/src/commands/debug/attach.sh $(wildcard examples/*.sh tests/tests/hosts/checks/*.sh)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build up down check audit advisories test unit fuzz integration e2e test-suite test-versions \
@@ -34,7 +34,7 @@ up: ## Install what the host lacks, and bring up a cluster of NODES nodes
 	@$(MAKE) --no-print-directory build
 	./kubeadm-systemd up --nodes $(NODES)
 
-down: ## Remove the cluster, and put the host back as it was
+down: ## Remove the cluster, and restore the host
 	./kubeadm-systemd down
 
 check: $(LINT_VENV)/.done ## Check formatting and lints
@@ -105,7 +105,7 @@ LIBEXEC = $(PREFIX)/libexec/kubeadm-systemd
 UNITDIR = $(if $(filter /usr,$(PREFIX)),/usr/lib,/etc)/systemd/system
 BINARIES := cnispawn nodectl clusterctl
 # As git has them: no virtual environment, no compiled Python.
-PLAYBOOKS := $(wildcard $(addprefix ansible/,*.yml *.cfg requirements.txt group_vars/* roles/*/*/* \
+PLAYBOOKS := $(wildcard $(addprefix ansible/,*.yml *.cfg requirements.txt roles/*/*/* \
 	$(addsuffix /*.py,action_plugins callback_plugins library programs)))
 
 install: build ## Install into PREFIX

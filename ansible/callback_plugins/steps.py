@@ -22,18 +22,24 @@ options:
     type: path
 """
 
-# What only computes on this host, or has steps of its own, is no step.
+# Tasks that only compute on this host, or include others, are no steps.
 QUIET = {
     "ansible.builtin.set_fact",
     "ansible.builtin.set_stats",
     "ansible.builtin.assert",
     "ansible.builtin.include_tasks",
     "ansible.builtin.include_vars",
+    "ansible.builtin.validate_argument_spec",
 }
 
 
+def name(task):
+    """A task's name without its role's."""
+    return task.get_name().rpartition(" : ")[2]
+
+
 class CallbackModule(CallbackBase):
-    """Events: `start`; `step` for each task and host; `note` for each message; `end` with the totals."""
+    """Events: `start`; `begin` and `step` for each task and host; `note` for each message; `end` with the totals."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "notification"
@@ -56,6 +62,8 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_start(self, host, task):
         self.started[host.name, task._uuid] = time.monotonic()
+        if task.action not in QUIET:
+            self.emit("begin", host=host.name, task=name(task))
 
     def step(self, result, status):
         host, task = result._host.name, result._task
@@ -63,13 +71,12 @@ class CallbackModule(CallbackBase):
         if task.action == "ansible.builtin.debug":
             self.emit("note", message=result._result.get("msg"))
         elif task.action not in QUIET:
-            name = task.get_name().rpartition(" : ")[2]
             message = None
             # Never the arguments, and nothing of a task with secrets (no_log): Ansible has taken its results out.
             if status in ("failed", "unreachable"):
                 said = result._result.get("stderr") or result._result.get("stdout") or result._result.get("censored")
                 message = f"{result._result.get('msg', '')}\n{said or ''}".strip()
-            self.emit("step", host=host, task=name, status=status, seconds=round(seconds, 3), message=message)
+            self.emit("step", host=host, task=name(task), status=status, seconds=round(seconds, 3), message=message)
 
     def v2_runner_on_ok(self, result):
         self.step(result, "changed" if result._result.get("changed") else "ok")

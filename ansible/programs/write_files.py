@@ -1,4 +1,4 @@
-"""Write several small files, and run what needs them, in one task: each task costs a round trip to every node."""
+"""What the action write_files runs on a node."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tempfile
 
 
 def text(content):
-    """What Ansible was given as a text: of an empty one it makes None, and of JSON, before 2.19, what that says."""
+    """The text that Ansible was given: it makes None of an empty one, and before 2.19 the value of one that is JSON."""
     if content is None:
         return ""
     return content if isinstance(content, str) else json.dumps(content)
@@ -25,7 +25,7 @@ def is_current(path, content, mode):
 
 
 def write(path, content, mode):
-    """Write by way of a temporary file beside it: nobody reads half a file."""
+    """Write a temporary file beside it and rename that: no reader sees half a file."""
     directory = os.path.dirname(path)
     os.makedirs(directory, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=".")
@@ -53,8 +53,7 @@ def main(arguments):
     """Write each of `files` (`path`, `content` and, in octal, `mode`) that is not as it should be, whole or not at all.
 
     `on_change` is a shell command that is run when one was not. When it fails, they are removed again, so that the next
-    run tries again. `run` is one that is run after that, unless there is `creates`: a file that it leaves when it has
-    succeeded.
+    run tries again. With `check`, only tell which would be written.
     """
     written = []
     for file in arguments["files"]:
@@ -62,16 +61,14 @@ def main(arguments):
         try:
             if is_current(path, content, mode):
                 continue
-            write(path, content, mode)
+            if not arguments["check"]:
+                write(path, content, mode)
         except OSError as error:
             return {"failed": True, "msg": f"cannot write {path}: {error.strerror}"}
         written.append(path)
     on_change = arguments.get("on_change")
-    problem = run(on_change) if written and on_change else None
+    problem = run(on_change) if written and on_change and not arguments["check"] else None
     if problem:
         for path in written:
             os.unlink(path)
-        return problem
-    runs = "run" in arguments and not os.path.exists(arguments["creates"])
-    problem = run(arguments["run"]) if runs else None
-    return problem or {"changed": bool(written) or runs, "written": written}
+    return problem or {"changed": bool(written), "written": written}

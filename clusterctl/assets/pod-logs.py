@@ -121,7 +121,7 @@ def main():
     asked = json.loads(sys.argv[1])
     if asked["since"] is not None:
         asked["since"] = datetime.datetime.now().timestamp() - asked["since"]
-    # No events are asked for: it tells only that nobody reads any more.
+    # Asked for no events, poll still reports that the reader is gone.
     reader_is_gone = select.poll()
     reader_is_gone.register(sys.stdout, 0)
     readers = {}

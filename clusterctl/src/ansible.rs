@@ -2,29 +2,29 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use foundation::command::CommandError;
 use foundation::files::FileError;
-use foundation::name::Name;
 use foundation::state::StateDirs;
 use serde_json::{Map, Value};
 
 use crate::cluster::ClusterFiles;
-use crate::events::Summary;
 
-mod begun;
 mod connections;
+mod events;
 mod find;
+mod progress;
+mod run;
 
-pub use begun::Begun;
-pub use find::{AnsibleArgs, FindError};
+use events::Summary;
+pub(crate) use find::{AnsibleArgs, FindError};
+use run::Run;
 
 /// Why a playbook did not do its work.
 #[derive(Debug, thiserror::Error)]
-pub enum AnsibleError {
+pub(crate) enum AnsibleError {
     /// There is no Ansible, or no playbook.
     #[error(transparent)]
     Find(#[from] FindError),
@@ -79,65 +79,48 @@ fn listed(failures: &[(String, String, String)], log: &Path) -> String {
 
 /// A playbook, and what it is run with.
 #[derive(Clone, Debug)]
-pub struct Play<'a> {
+pub(crate) struct Play<'a> {
     /// Its name, without `.yml`.
-    pub playbook: &'a str,
+    pub(crate) playbook: &'a str,
     /// Variables beside those of the inventory, and before them.
-    pub variables: Map<String, Value>,
-    /// The nodes that it is limited to; all, if empty.
-    pub nodes: &'a [Name],
+    pub(crate) variables: Map<String, Value>,
 }
 
 impl<'a> Play<'a> {
     /// A playbook for all nodes, without variables of its own.
-    pub fn new(playbook: &'a str) -> Self {
-        Play { playbook, variables: Map::new(), nodes: &[] }
+    pub(crate) fn new(playbook: &'a str) -> Self {
+        Play { playbook, variables: Map::new() }
     }
 }
 
 /// An Ansible with our playbooks.
-pub struct Ansible {
+pub(crate) struct Ansible {
     dir: PathBuf,
     program: PathBuf,
 }
 
 impl Ansible {
     /// Find both.
-    ///
-    /// # Errors
-    /// When one is missing, or Ansible is too old.
-    pub fn find(args: &AnsibleArgs, dirs: &StateDirs) -> Result<Self, AnsibleError> {
+    pub(crate) fn find(args: &AnsibleArgs, dirs: &StateDirs) -> Result<Self, AnsibleError> {
         let dir = find::playbooks(args)?;
         let program = find::program(args, dirs, &dir)?;
         Ok(Ansible { dir, program })
     }
 
     /// One of Ansible's programs.
-    pub fn program(&self, name: &Path) -> PathBuf {
+    pub(crate) fn program(&self, name: &Path) -> PathBuf {
         self.program.with_file_name(name)
     }
 
     /// Run a playbook on the cluster's inventory.
-    ///
-    /// # Errors
-    /// When a task fails, the deadline passes or we are interrupted.
-    pub fn run(
+    pub(crate) fn run(
         &self,
         play: &Play<'_>,
         deadline: Duration,
         dirs: &StateDirs,
         cluster: &ClusterFiles,
-        interrupted: &Arc<AtomicBool>,
+        interrupted: &AtomicBool,
     ) -> Result<Summary, AnsibleError> {
-        self.begin(play, dirs, cluster)?.run(None, deadline, interrupted)
-    }
-
-    /// Start a playbook that waits for input (`kubeadm_systemd_input`), which [`Begun::run`] gives it: it takes a second
-    /// to start Ansible and to reach the nodes, in which something else may be done.
-    ///
-    /// # Errors
-    /// When it cannot be started.
-    pub fn begin(&self, play: &Play<'_>, dirs: &StateDirs, cluster: &ClusterFiles) -> Result<Begun, AnsibleError> {
-        Begun::new(self, play, dirs, cluster)
+        Run::new(self, play, dirs, cluster)?.run(deadline, interrupted)
     }
 }

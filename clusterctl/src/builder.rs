@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 /// Why it has built nothing.
 #[derive(Debug, thiserror::Error)]
-pub enum BuilderError {
+pub(crate) enum BuilderError {
     /// It could not be run.
     #[error(transparent)]
     Command(#[from] CommandError),
@@ -25,7 +25,7 @@ pub enum BuilderError {
 ///
 /// # Errors
 /// When it fails: it has said why on standard error.
-pub fn records<T: Record>(dirs: &StateDirs, words: &[&str]) -> Result<Vec<T>, BuilderError> {
+pub(crate) fn records<T: Record>(dirs: &StateDirs, words: &[&str]) -> Result<Vec<T>, BuilderError> {
     // Of one build with us, where that is known.
     let beside = std::env::current_exe().unwrap_or_default().with_file_name("nodectl");
     let mut nodectl = Command::new(if beside.is_file() { beside } else { "nodectl".into() });

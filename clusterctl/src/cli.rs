@@ -7,13 +7,13 @@ use foundation::name::Name;
 use foundation::state::StateDirs;
 
 use crate::ansible::AnsibleArgs;
-use crate::debug::DebugArgs;
-use crate::e2e::E2eArgs;
-use crate::export_logs::ExportLogsArgs;
-use crate::logs::LogsArgs;
-use crate::swap::SwapArgs;
-use crate::up::UpArgs;
-use crate::upgrade::UpgradeArgs;
+use crate::commands::debug::DebugArgs;
+use crate::commands::e2e::E2eArgs;
+use crate::commands::export_logs::ExportLogsArgs;
+use crate::commands::logs::LogsArgs;
+use crate::commands::swap::SwapArgs;
+use crate::commands::up::UpArgs;
+use crate::commands::upgrade::UpgradeArgs;
 
 /// Make a Kubernetes cluster of machines that SSH reaches, with kubeadm, by Ansible.
 ///
@@ -23,18 +23,18 @@ use crate::upgrade::UpgradeArgs;
 pub struct Cli {
     /// Where things are kept.
     #[command(flatten)]
-    pub dirs: StateDirs,
+    pub(crate) dirs: StateDirs,
     /// How Ansible is run.
     #[command(flatten)]
-    pub ansible: AnsibleArgs,
+    pub(crate) ansible: AnsibleArgs,
     /// What to do.
     #[command(subcommand)]
-    pub verb: Verb,
+    pub(crate) verb: Verb,
 }
 
 /// What clusterctl can do.
 #[derive(Debug, Subcommand)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// Write an Ansible inventory of the node records on standard input
     Inventory,
     /// Make a cluster of the inventory on standard input; prints a record with the kubeconfig's path
@@ -48,9 +48,9 @@ pub enum Verb {
         #[arg(long)]
         no_reset: bool,
     },
-    /// Replace one component of a running cluster; prints a record once the new one is well
+    /// Replace one component of a running cluster; prints a record once the new one is healthy
     ///
-    /// A component that is not well is taken back, and what it said last is shown.
+    /// A component that is not healthy is rolled back, and the end of its log is shown.
     Swap(SwapArgs),
     /// Upgrade a running cluster by kubeadm, node by node; prints a record with the versions before and after
     ///
@@ -62,7 +62,7 @@ pub enum Verb {
     Logs(LogsArgs),
     /// Collect logs, manifests, etcd's status and events of all nodes in a directory; prints a record
     ///
-    /// What cannot be had is named, in the record too, and the exit status is 1 then: the rest is there.
+    /// What is missing is named, in the record too, and the exit status is 1; the rest is there.
     ExportLogs(ExportLogsArgs),
     /// Run Kubernetes' own end-to-end tests, and leave their results; prints a record of them
     ///
@@ -71,8 +71,8 @@ pub enum Verb {
     E2e(E2eArgs),
     /// Run one component of a running cluster under delve; prints a record once delve can be reached
     ///
-    /// It is built for that, and nothing ends it for being slow to answer. It goes on so when delve has detached;
-    /// `swap --revert` puts the original back.
+    /// The component is built for that, and neither probes nor elections end it while it is stopped. It runs on when
+    /// delve has detached; `swap --revert` puts the original back.
     Debug(DebugArgs),
     /// Print where a program of the Ansible that is run here is
     Which {

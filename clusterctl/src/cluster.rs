@@ -13,11 +13,11 @@ use crate::inventory::{Inventory, InventoryError};
 /// A cluster that does not exist.
 #[derive(Debug, thiserror::Error)]
 #[error("cluster {0} does not exist: it has no inventory; `clusterctl up` makes one")]
-pub struct Unknown(Name);
+pub(crate) struct Unknown(Name);
 
 /// Why a cluster's inventory could not be had.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub(crate) enum OpenError {
     /// The cluster does not exist.
     #[error(transparent)]
     Unknown(#[from] Unknown),
@@ -31,49 +31,43 @@ pub enum OpenError {
 
 /// Paths of what clusterctl keeps of a cluster. nodectl keeps what it has of it in the same directory.
 #[derive(Clone, Debug)]
-pub struct ClusterFiles {
+pub(crate) struct ClusterFiles {
     name: Name,
     dir: PathBuf,
 }
 
 impl ClusterFiles {
     /// Of the cluster `name`.
-    pub fn new(dirs: &StateDirs, name: &Name) -> Self {
+    pub(crate) fn new(dirs: &StateDirs, name: &Name) -> Self {
         ClusterFiles { name: name.clone(), dir: dirs.cluster(name) }
     }
 
-    /// Hold the right to change the cluster: two runs at the same time would share its log and kubeadm.
+    /// Take the lock that every command takes which changes the cluster: concurrent ones would share its log and kubeadm.
     ///
     /// # Errors
     /// When the lock's file cannot be made, or something in the cluster's directory leads elsewhere.
-    pub fn lock(&self, dirs: &StateDirs) -> Result<Lock, FileError> {
+    pub(crate) fn lock(&self, dirs: &StateDirs) -> Result<Lock, FileError> {
         dirs.refuse_links(&self.name)?;
         Lock::take_patiently(&dirs.lock(&format!("clusterctl-{}", self.name)))
     }
 
     /// The directory.
-    pub fn dir(&self) -> &std::path::Path {
+    pub(crate) fn dir(&self) -> &std::path::Path {
         &self.dir
     }
 
     /// The inventory that the cluster was made of.
-    pub fn inventory(&self) -> PathBuf {
+    pub(crate) fn inventory(&self) -> PathBuf {
         self.dir.join("inventory.yml")
     }
 
     /// Make sure that the cluster is there.
-    ///
-    /// # Errors
-    /// When it is not.
-    pub fn known(&self) -> Result<(), Unknown> {
+    pub(crate) fn known(&self) -> Result<(), Unknown> {
         if self.inventory().is_file() { Ok(()) } else { Err(Unknown(self.name.clone())) }
     }
 
     /// Read the inventory that the cluster was made of.
-    ///
-    /// # Errors
-    /// When the cluster is not there, or its inventory cannot be used.
-    pub fn open(&self) -> Result<Inventory, OpenError> {
+    pub(crate) fn open(&self) -> Result<Inventory, OpenError> {
         self.known()?;
         let path = self.inventory();
         let (inventory, _) = Inventory::read(File::open(&path).map_err(FileError::of("open", &path))?)?;
@@ -81,20 +75,17 @@ impl ClusterFiles {
     }
 
     /// The administrator's kubeconfig, mode 0600.
-    pub fn kubeconfig(&self) -> PathBuf {
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.dir.join("kubeconfig")
     }
 
     /// Ansible's output, and the events of the last run.
-    pub fn log_dir(&self) -> PathBuf {
+    pub(crate) fn log_dir(&self) -> PathBuf {
         self.dir.join("log")
     }
 
-    /// Remove all of it. What others keep in the directory stays.
-    ///
-    /// # Errors
-    /// When something cannot be removed.
-    pub fn remove(&self) -> Result<(), FileError> {
+    /// Remove what clusterctl keeps. nodectl's files in the directory stay.
+    pub(crate) fn remove(&self) -> Result<(), FileError> {
         files::remove_tree(&self.log_dir())?;
         for file in [self.inventory(), self.kubeconfig(), self.dir.join("bootstrap-token")] {
             match std::fs::remove_file(&file) {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use foundation::name::Name;
 use foundation::record::{NodeRecord, Role, untrusted};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// An inventory in YAML, as Ansible's `yaml` plugin reads it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,11 +28,19 @@ struct Vars {
     ansible_python_interpreter: String,
 }
 
+/// The groups that kubespray has, too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Groups {
-    control_plane: Group,
+    kube_control_plane: Group,
+    /// Where etcd runs: on the control plane.
+    etcd: Parent,
+    #[serde(default, skip_serializing_if = "Group::is_empty")]
+    load_balancers: Group,
+    /// The workers.
     #[serde(default)]
-    workers: Group,
+    kube_node: Group,
+    /// All nodes of the cluster, of which the host's own machines may not be all.
+    k8s_cluster: Parent,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -39,21 +48,39 @@ struct Group {
     hosts: BTreeMap<Name, Host>,
 }
 
+impl Group {
+    fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+    }
+}
+
+/// A group of groups.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Parent {
+    children: BTreeMap<String, Value>,
+}
+
+impl Parent {
+    fn of(groups: &[&str]) -> Self {
+        Parent { children: groups.iter().map(|group| ((*group).to_owned(), Value::Object(Map::new()))).collect() }
+    }
+}
+
 /// How SSH reaches a node, in the words of Ansible's `ssh` connection plugin.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Host {
+pub(crate) struct Host {
     /// Its address.
-    pub ansible_host: IpAddr,
+    pub(crate) ansible_host: IpAddr,
     /// The port of its SSH server.
-    pub ansible_port: u16,
+    pub(crate) ansible_port: u16,
     /// The user to log in as.
     #[serde(deserialize_with = "untrusted::user")]
-    pub ansible_user: String,
+    pub(crate) ansible_user: String,
     /// The key to log in with.
     #[serde(deserialize_with = "untrusted::ssh_file")]
-    pub ansible_ssh_private_key_file: PathBuf,
+    pub(crate) ansible_ssh_private_key_file: PathBuf,
     /// Further options of ssh(1), quoted as for a shell.
-    pub ansible_ssh_common_args: String,
+    pub(crate) ansible_ssh_common_args: String,
 }
 
 /// Why there is no inventory.
@@ -98,6 +125,12 @@ pub enum InventoryError {
     /// Reading failed.
     #[error("cannot read the inventory")]
     Read(#[source] std::io::Error),
+    /// An older version has written it.
+    #[error(
+        "the inventory has the groups control_plane and workers of an older version, which are kube_control_plane and \
+         kube_node now; write it anew: `nodectl ls --json --cluster {0} | clusterctl inventory | clusterctl up`"
+    )]
+    Old(Name),
     /// It is not an inventory of ours.
     #[error("not an inventory as `clusterctl inventory` writes it")]
     Malformed(#[source] serde_saphyr::Error),
@@ -105,10 +138,7 @@ pub enum InventoryError {
 
 impl Inventory {
     /// Check all records, and put them into groups.
-    ///
-    /// # Errors
-    /// When they cannot become one cluster.
-    pub fn of(nodes: &[NodeRecord]) -> Result<Self, InventoryError> {
+    pub(crate) fn of(nodes: &[NodeRecord]) -> Result<Self, InventoryError> {
         let clusters: BTreeSet<&Name> = nodes.iter().map(|node| &node.cluster).collect();
         let mut clusters = clusters.into_iter();
         let cluster = match (clusters.next(), clusters.len()) {
@@ -120,15 +150,22 @@ impl Inventory {
                 ));
             }
         };
-        let mut groups = Groups { control_plane: Group::default(), workers: Group::default() };
+        let mut groups = Groups {
+            kube_control_plane: Group::default(),
+            etcd: Parent::of(&["kube_control_plane"]),
+            load_balancers: Group::default(),
+            kube_node: Group::default(),
+            k8s_cluster: Parent::of(&["kube_control_plane", "kube_node"]),
+        };
         for node in nodes {
             let host = host(node)?;
-            if [&groups.control_plane, &groups.workers].iter().any(|group| group.hosts.contains_key(&node.name)) {
+            if [&groups.kube_control_plane, &groups.kube_node].iter().any(|group| group.hosts.contains_key(&node.name))
+            {
                 return Err(InventoryError::Twice(node.name.clone()));
             }
             let group = match node.role {
-                Role::ControlPlane => &mut groups.control_plane,
-                Role::Worker => &mut groups.workers,
+                Role::ControlPlane => &mut groups.kube_control_plane,
+                Role::Worker => &mut groups.kube_node,
             };
             group.hosts.insert(node.name.clone(), host);
         }
@@ -145,16 +182,13 @@ impl Inventory {
     }
 
     fn checked(self) -> Result<Self, InventoryError> {
-        match self.all.children.control_plane.hosts.len() {
+        match self.all.children.kube_control_plane.hosts.len() {
             1 => Ok(self),
             count => Err(InventoryError::ControlPlanes { count }),
         }
     }
 
     /// Read one. Fields that we do not write are left to Ansible: it is given the text as it came.
-    ///
-    /// # Errors
-    /// When it is empty or not an inventory.
     pub fn read(input: impl Read) -> Result<(Self, String), InventoryError> {
         let mut text = String::new();
         let mut input = input.take(untrusted::MOST);
@@ -166,48 +200,58 @@ impl Inventory {
         if text.trim().is_empty() {
             return Err(InventoryError::Empty);
         }
-        let inventory: Inventory = serde_saphyr::from_str(&text).map_err(InventoryError::Malformed)?;
+        let inventory: Inventory = serde_saphyr::from_str(&text)
+            .map_err(|error| of_older_version(&text).map_or(InventoryError::Malformed(error), InventoryError::Old))?;
         Ok((inventory.checked()?, text))
     }
 
     /// As YAML.
-    ///
-    /// # Errors
-    /// Never, in practice.
     pub fn to_yaml(&self) -> Result<String, InventoryError> {
         Ok(format!("---\n{}", serde_saphyr::to_string(self).map_err(InventoryError::Write)?))
     }
 
     /// The cluster's name.
-    pub fn cluster(&self) -> &Name {
+    pub(crate) fn cluster(&self) -> &Name {
         &self.all.vars.kubeadm_systemd_cluster
     }
 
     /// Names of all nodes, the control plane first.
     pub fn nodes(&self) -> Vec<&Name> {
         let groups = &self.all.children;
-        groups.control_plane.hosts.keys().chain(groups.workers.hosts.keys()).collect()
+        groups.kube_control_plane.hosts.keys().chain(groups.kube_node.hosts.keys()).collect()
     }
 
     /// Names of the nodes that the control plane runs on.
-    pub fn control_plane(&self) -> Vec<&Name> {
-        self.all.children.control_plane.hosts.keys().collect()
+    pub(crate) fn control_plane(&self) -> Vec<&Name> {
+        self.all.children.kube_control_plane.hosts.keys().collect()
     }
 
     /// How a node is reached; none, if there is no such node.
-    pub fn host(&self, node: &Name) -> Option<&Host> {
+    pub(crate) fn host(&self, node: &Name) -> Option<&Host> {
         let groups = &self.all.children;
-        groups.control_plane.hosts.get(node).or_else(|| groups.workers.hosts.get(node))
+        groups.kube_control_plane.hosts.get(node).or_else(|| groups.kube_node.hosts.get(node))
+    }
+
+    /// The nodes' Python.
+    pub(crate) fn python(&self) -> &str {
+        &self.all.vars.ansible_python_interpreter
     }
 
     /// URL of the API server.
-    pub fn server(&self) -> String {
-        let host = self.all.children.control_plane.hosts.values().next();
+    pub(crate) fn server(&self) -> String {
+        let host = self.all.children.kube_control_plane.hosts.values().next();
         host.map_or_else(String::new, |host| match host.ansible_host {
             IpAddr::V4(address) => format!("https://{address}:6443"),
             IpAddr::V6(address) => format!("https://[{address}]:6443"),
         })
     }
+}
+
+/// The cluster's name, if the inventory has the groups that earlier versions wrote.
+fn of_older_version(text: &str) -> Option<Name> {
+    let inventory: Value = serde_saphyr::from_str(text).ok()?;
+    inventory.pointer("/all/children/control_plane")?;
+    inventory.pointer("/all/vars/kubeadm_systemd_cluster")?.as_str()?.parse().ok()
 }
 
 fn host(node: &NodeRecord) -> Result<Host, InventoryError> {
@@ -285,6 +329,17 @@ mod tests {
         let mut lost = cp.clone();
         lost.ssh.private_key = "/nonexistent".into();
         assert!(error(&[lost]).contains("no private key at /nonexistent"));
+    }
+
+    #[test]
+    fn an_inventory_of_an_older_version_is_refused_with_the_command_that_writes_it_anew() {
+        let files = Files::new();
+        let nodes = [files.node("cp", "dev", "control-plane", r#"["10.0.0.2"]"#)];
+        let now = Inventory::of(&nodes).and_then(|inventory| inventory.to_yaml()).expect("YAML");
+        let (before, _) = now.split_once("    etcd:").expect("groups");
+        let before = before.replace("kube_control_plane", "control_plane") + "    workers:\n      hosts: {}\n";
+        let error = Inventory::read(before.as_bytes()).expect_err("old").to_string();
+        assert!(error.contains("nodectl ls --json --cluster dev | clusterctl inventory"), "{error}");
     }
 
     #[test]

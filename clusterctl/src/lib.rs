@@ -1,24 +1,17 @@
-//! Make a Kubernetes cluster of machines that SSH reaches: write the Ansible inventory, run the kubeadm playbooks.
+//! Make a Kubernetes cluster of machines that SSH reaches: write the Ansible inventory, run the kubeadm playbooks, and
+//! change components of the running cluster over SSH.
 //!
 //! Of nodectl only the node record is known here: the machines may as well be others.
 
-pub mod ansible;
-pub mod builder;
+mod ansible;
+mod builder;
 pub mod cli;
-pub mod cluster;
-pub mod debug;
-pub mod down;
-pub mod e2e;
-pub mod events;
-pub mod export_logs;
+mod cluster;
+mod commands;
 pub mod inventory;
-pub mod kubeconfig;
-pub mod logs;
-pub mod placement;
+mod placement;
 pub mod run;
-pub mod settings;
-pub mod ssh;
-pub mod swap;
-pub mod up;
-pub mod upgrade;
-pub mod which;
+mod seconds;
+mod settings;
+mod ssh;
+mod swap;

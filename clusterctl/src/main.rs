@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     match run::run(Cli::parse(), io::stdin().lock(), io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("clusterctl: {}", error_chain(&error));
+            eprintln!("clusterctl: {}", error_chain(&*error));
             ExitCode::FAILURE
         }
     }

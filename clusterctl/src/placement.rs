@@ -8,17 +8,14 @@ use crate::inventory::Inventory;
 /// It does not run there.
 #[derive(Debug, thiserror::Error)]
 #[error("{} does not run on node {node}; it does on {}", component.name(), there.join(", "))]
-pub struct Elsewhere {
+pub(crate) struct Elsewhere {
     component: Component,
     node: Name,
     there: Vec<String>,
 }
 
 /// The nodes that run a component, or may (pods of a Deployment do on some of them): all, or those that are `named`.
-///
-/// # Errors
-/// When one of those does not run it.
-pub fn nodes(component: Component, named: &[Name], inventory: &Inventory) -> Result<Vec<Name>, Elsewhere> {
+pub(crate) fn nodes(component: Component, named: &[Name], inventory: &Inventory) -> Result<Vec<Name>, Elsewhere> {
     let there = match component.kind() {
         Kind::StaticPod => inventory.control_plane(),
         Kind::Workload | Kind::Program => inventory.nodes(),

@@ -16,32 +16,32 @@ use serde_json::{Map, Value, json};
 /// The configuration file of `clusterctl up`. Every field may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Config {
+pub(crate) struct Config {
     /// Feature gates of all components, kubelet and kube-proxy among them: `InPlacePodVerticalScaling: true`.
-    pub feature_gates: BTreeMap<String, bool>,
+    pub(crate) feature_gates: BTreeMap<String, bool>,
     /// API groups and versions that the API server serves: `api/all: true` (kube-apiserver's --runtime-config).
-    pub runtime_config: BTreeMap<String, Scalar>,
+    pub(crate) runtime_config: BTreeMap<String, Scalar>,
     /// How kube-proxy works: `nftables` (the default here), `iptables` or `ipvs`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub kube_proxy_mode: Option<String>,
+    pub(crate) kube_proxy_mode: Option<String>,
     /// Arguments of components, by the component's name: `kube-scheduler: {v: 4}`.
-    pub extra_args: BTreeMap<Configurable, BTreeMap<String, Scalar>>,
+    pub(crate) extra_args: BTreeMap<Configurable, BTreeMap<String, Scalar>>,
     /// Labels of nodes, by the node's name: `node2: {disk: ssd}`.
-    pub node_labels: BTreeMap<String, BTreeMap<String, Scalar>>,
+    pub(crate) node_labels: BTreeMap<String, BTreeMap<String, Scalar>>,
     /// A file of kubeadm's own documents (InitConfiguration, ClusterConfiguration, JoinConfiguration,
     /// KubeletConfiguration, KubeProxyConfiguration), merged into ours. A relative path begins at this file's directory.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub kubeadm_config: Option<PathBuf>,
+    pub(crate) kubeadm_config: Option<PathBuf>,
     /// A directory of patches for static pods and kubelet's configuration, as `kubeadm init --patches` has them. A
     /// relative path begins at this file's directory.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub patches: Option<PathBuf>,
+    pub(crate) patches: Option<PathBuf>,
 }
 
 /// What takes arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum Configurable {
+pub(crate) enum Configurable {
     /// The API server.
     KubeApiserver,
     /// The controllers.
@@ -57,7 +57,7 @@ pub enum Configurable {
 /// A value as one would type it: text, a number, or true and false.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
-pub enum Scalar {
+pub(crate) enum Scalar {
     /// True or false.
     Bool(bool),
     /// A whole number; the schema lets others through, too, which are text to us.
@@ -90,36 +90,36 @@ impl std::fmt::Display for Scalar {
 
 /// The same on the command line, where it comes after what the file says.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct SettingsArgs {
+pub(crate) struct SettingsArgs {
     /// Read settings from a YAML file; docs/configuration.md has all of them
     #[arg(long, value_name = "FILE", env = "KUBEADM_SYSTEMD_CONFIG")]
-    pub config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
     /// Feature gates of all components: `NAME=true,...`
     #[arg(long, value_name = "GATES", value_delimiter = ',', value_parser = assignment)]
-    pub feature_gates: Vec<(String, String)>,
+    pub(crate) feature_gates: Vec<(String, String)>,
     /// API groups and versions that the API server serves: `api/all=true,...`
     #[arg(long, value_name = "APIS", value_delimiter = ',', value_parser = assignment)]
-    pub runtime_config: Vec<(String, String)>,
+    pub(crate) runtime_config: Vec<(String, String)>,
     /// A file of kubeadm's own documents, merged into ours
     #[arg(long, value_name = "FILE")]
-    pub kubeadm_config: Option<PathBuf>,
+    pub(crate) kubeadm_config: Option<PathBuf>,
     /// A directory of patches, as for `kubeadm init --patches`
     #[arg(long, value_name = "DIR")]
-    pub patches: Option<PathBuf>,
+    pub(crate) patches: Option<PathBuf>,
     /// How kube-proxy works: nftables, iptables or ipvs
     #[arg(long, value_name = "MODE")]
-    pub kube_proxy_mode: Option<String>,
+    pub(crate) kube_proxy_mode: Option<String>,
     /// A label of a node
     #[arg(long = "node-label", value_name = "NODE:KEY=VALUE", value_parser = placed::<Name>)]
-    pub node_labels: Vec<(Name, (String, String))>,
+    pub(crate) node_labels: Vec<(Name, (String, String))>,
     /// An argument of a component
     #[arg(long = "extra-arg", value_name = "COMPONENT:NAME=VALUE", value_parser = of_component)]
-    pub extra_args: Vec<(Configurable, (String, String))>,
+    pub(crate) extra_args: Vec<(Configurable, (String, String))>,
 }
 
 /// Why settings cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
+pub(crate) enum SettingsError {
     /// The file is not one.
     #[error("{} is not a configuration file; docs/configuration.md has all fields", path.display())]
     Malformed {
@@ -157,10 +157,7 @@ pub enum SettingsError {
 
 impl Config {
     /// What the file and the command line say.
-    ///
-    /// # Errors
-    /// When one of them is wrong.
-    pub fn of(args: &SettingsArgs) -> Result<Self, SettingsError> {
+    pub(crate) fn of(args: &SettingsArgs) -> Result<Self, SettingsError> {
         let mut config = args.config.as_deref().map(Self::read).transpose()?.unwrap_or_default();
         for (gate, value) in &args.feature_gates {
             let is_on = value.parse().map_err(|_| SettingsError::Gate { gate: gate.clone(), value: value.clone() })?;
@@ -192,10 +189,7 @@ impl Config {
     }
 
     /// Variables for the playbook: `kubeadm_config`, `kubeadm_patches`, `readiness_labels`. None where nothing is set.
-    ///
-    /// # Errors
-    /// When a file that it names is wrong, or a node that it names is not there.
-    pub fn variables(&self, nodes: &[&Name]) -> Result<Map<String, Value>, SettingsError> {
+    pub(crate) fn variables(&self, nodes: &[&Name]) -> Result<Map<String, Value>, SettingsError> {
         let mut variables = Map::new();
         let documents = kubeadm::documents(self)?;
         if !documents.is_empty() {

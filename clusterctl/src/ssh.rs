@@ -1,26 +1,32 @@
 //! Run a command on a node over SSH, as Ansible would by the same inventory.
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::Command;
 
 use foundation::name::Name;
 
 use crate::inventory::{Host, Inventory};
 
-/// Options beside the inventory's: as in ansible.cfg, keys only, and no wait for a host that is not there, or is there
-/// no more: three questions without an answer end the connection, which TCP alone would keep while nobody writes. Of
-/// ssh itself only errors are shown.
-const OPTIONS: [&str; 5] = [
+pub(crate) mod agent;
+pub(crate) mod parallel;
+
+/// Options beside the inventory's: as in ansible.cfg, keys only, and no wait for a host that is down. Three unanswered keepalives
+/// end the connection; TCP alone would keep an idle one for ever. Of ssh itself only errors are shown. Programs of 80 MB go this way: AES is an instruction of most processors, the usual
+/// first choice (chacha20) is not.
+const OPTIONS: [&str; 6] = [
     "BatchMode=yes",
     "ConnectTimeout=10",
     "ServerAliveInterval=15",
     "PreferredAuthentications=publickey",
     "LogLevel=ERROR",
+    "Ciphers=^aes128-gcm@openssh.com",
 ];
 
 /// Why a node cannot be logged in to.
 #[derive(Debug, thiserror::Error)]
-pub enum SshError {
-    /// Nobody says how.
+pub(crate) enum SshError {
+    /// The inventory has no such host.
     #[error("the inventory does not say how to log in on node {0}")]
     NoHost(Name),
     /// There is a quote that does not end.
@@ -36,12 +42,23 @@ pub enum SshError {
 /// The command that logs in to `node`; add to it what is to run there, as one word for the shell there
 /// (`shell_words::join`), or options of ssh(1) before it. No connection of another command is shared: it ends with the
 /// command.
-///
-/// # Errors
-/// When the inventory does not have the node, or not all of what is wanted to log in.
-pub fn command(inventory: &Inventory, node: &Name) -> Result<Command, SshError> {
+pub(crate) fn command(inventory: &Inventory, node: &Name) -> Result<Command, SshError> {
     let host = inventory.host(node).ok_or_else(|| SshError::NoHost(node.clone()))?;
     to(host).map_err(|source| SshError::Options { node: node.clone(), source })
+}
+
+/// The command that runs something over the connection which Ansible has to the node: its sockets are in `dir`, named as
+/// ansible.cfg says.
+pub(crate) fn shared(inventory: &Inventory, node: &Name, dir: &Path) -> Option<Command> {
+    let host = inventory.host(node)?;
+    let socket = dir.join(format!("{}-{}-{}", host.ansible_host, host.ansible_port, host.ansible_user));
+    let mut control = OsString::from("ControlPath=");
+    control.push(socket);
+    let mut ssh = Command::new("ssh");
+    // Without a connection there is nothing to share, and no other one is made.
+    ssh.args(["-F", "none", "-o", "BatchMode=yes", "-o", "ProxyCommand=false", "-o", "LogLevel=ERROR", "-o"]);
+    ssh.arg(control).arg(host.ansible_host.to_string());
+    Some(ssh)
 }
 
 fn to(host: &Host) -> Result<Command, shell_words::ParseError> {

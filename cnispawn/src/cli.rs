@@ -1,4 +1,10 @@
-//! The command line.
+//! The command line's definitions; help, man pages and completions are made of them.
+
+mod attachment;
+mod bandwidth;
+mod network;
+mod plugins;
+mod publish;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -6,10 +12,14 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use foundation::name::MachineName;
 
-use crate::cni::Plugins;
+use crate::cni::discovery::DEFAULT_CONF_DIR;
 use crate::dirs::Dirs;
-use crate::networks::DEFAULT_CONF_DIR;
-use crate::options::{Bandwidth, NetworkOption, Publish};
+
+pub(crate) use self::attachment::AttachmentArgs;
+pub use self::bandwidth::Bandwidth;
+pub use self::network::NetworkOption;
+pub(crate) use self::plugins::PluginArgs;
+pub use self::publish::Publish;
 
 /// Give a systemd-nspawn container a network by CNI plugins
 #[derive(Debug, Parser)]
@@ -17,21 +27,17 @@ use crate::options::{Bandwidth, NetworkOption, Publish};
 pub struct Cli {
     /// Directory with CNI network configurations
     #[arg(long, global = true, value_name = "DIR", env = "NETCONFPATH", default_value = DEFAULT_CONF_DIR)]
-    pub conf_dir: PathBuf,
-    /// Where plugins are.
+    pub(crate) conf_dir: PathBuf,
     #[command(flatten)]
-    pub plugins: Plugins,
-    /// Where things are kept.
+    pub(crate) plugins: PluginArgs,
     #[command(flatten)]
-    pub dirs: Dirs,
-    /// What to do.
+    pub(crate) dirs: Dirs,
     #[command(subcommand)]
-    pub verb: Verb,
+    pub(crate) verb: Verb,
 }
 
-/// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// Make a network for a container and become systemd-nspawn; undo the network when it ends
     Run(RunArgs),
     /// Add a network namespace to a network, and print the result
@@ -42,36 +48,36 @@ pub enum Verb {
     Del(AttachArgs),
     /// Undo the network of a container that has ended, unless it is rebooting; for `ExecStopPost=`
     ///
-    /// systemd tells by EXIT_STATUS (systemd.exec(5)) how the container has ended: 133 is a reboot, and the next `run`
-    /// then takes over its network as it is.
+    /// systemd passes the exit status of the container in EXIT_STATUS (systemd.exec(5)): 133 is a reboot, and the next
+    /// `run` then takes over the network as it is.
     Release {
         /// The container
         name: MachineName,
-        /// The status with which it ended
+        /// The exit status of the container
         #[arg(long, value_name = "STATUS", env = "EXIT_STATUS", default_value = "")]
         exit_status: String,
     },
     /// List containers
     Ls {
-        /// Print a JSON object a line
+        /// Print one JSON object per line
         #[arg(long)]
         json: bool,
     },
     /// Undo what ended containers have left behind, and free what a network's plugins still hold
     ///
-    /// With NET, attachments to it whose network namespace is gone are deleted too, whoever has added them, and its
-    /// plugins are told which attachments are valid.
+    /// With NET, also delete attachments to it whose network namespace is gone, whichever program has added them, and
+    /// tell its plugins which attachments are valid.
     Gc {
         /// The network
         #[arg(value_name = "NET")]
         network: Option<String>,
     },
-    /// Tell whether a network can take containers: its plugins, and the versions of the specification that they speak
+    /// Show whether a network can take containers: its plugins, and the versions of the specification that they speak
     Status {
         /// The network
         #[arg(value_name = "NET")]
         network: String,
-        /// Print a JSON object a line
+        /// Print one JSON object per line
         #[arg(long)]
         json: bool,
     },
@@ -80,76 +86,60 @@ pub enum Verb {
     Watch(WatchArgs),
 }
 
-/// What `cnispawn run` is asked.
+/// The arguments of `cnispawn run`.
 #[derive(Debug, clap::Args)]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// The container's name: DNS labels joined by dots
-    pub name: MachineName,
-    /// A network, with the container's interface, addresses and hardware address in it if they are to be fixed; may be
-    /// repeated (eth0, eth1, ...). Unless given: the configuration directory's first, or `cnispawn0`, which is built in
+    pub(crate) name: MachineName,
+    /// A network, and optionally the container's interface, addresses and hardware address in it; may be repeated
+    /// (eth0, eth1, ...). By default the configuration directory's first, or `cnispawn0`, which is built in
     #[arg(long = "network", value_name = "NET[:ifname=NAME,ip=ADDRESS,mac=ADDRESS]")]
-    pub networks: Vec<NetworkOption>,
-    /// Lead a port of the host into the container; may be repeated
+    pub(crate) networks: Vec<NetworkOption>,
+    /// Publish a port of the container on the host; may be repeated
     #[arg(short, long, value_name = "[ADDRESS:]HOST-PORT:PORT[/PROTOCOL,...]")]
-    pub publish: Vec<Publish>,
-    /// Limit what goes into and comes out of the container, in bits per second
+    pub(crate) publish: Vec<Publish>,
+    /// Limit the traffic into and out of the container, in bits per second
     #[arg(long, value_name = "ingress=RATE,egress=RATE")]
-    pub bandwidth: Option<Bandwidth>,
+    pub(crate) bandwidth: Option<Bandwidth>,
     /// Start no watcher: a supervisor runs `cnispawn release NAME` when the container has ended
     #[arg(long)]
-    pub supervised: bool,
-    /// Print what would be run, as lines for a shell
+    pub(crate) supervised: bool,
+    /// Print the commands that would be executed, as lines for a shell
     #[arg(long)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Program to execute in place of systemd-nspawn, with its arguments
     #[arg(long, value_name = "PROGRAM", env = "CNISPAWN_EXEC", default_value = "systemd-nspawn")]
-    pub exec: PathBuf,
-    /// How to attach.
+    pub(crate) exec: PathBuf,
     #[command(flatten)]
-    pub attachment: AttachmentArgs,
+    pub(crate) attachment: AttachmentArgs,
     /// Arguments for systemd-nspawn
     #[arg(last = true, value_name = "SYSTEMD-NSPAWN ARGUMENTS")]
-    pub nspawn: Vec<OsString>,
+    pub(crate) nspawn: Vec<OsString>,
 }
 
-/// What `cnispawn add`, `check` and `del` are asked.
+/// The arguments of `cnispawn add`, `check` and `del`.
 #[derive(Debug, clap::Args)]
-pub struct AttachArgs {
+pub(crate) struct AttachArgs {
     /// The network
     #[arg(value_name = "NET")]
-    pub network: String,
+    pub(crate) network: String,
     /// Path of the network namespace
-    pub netns: PathBuf,
-    /// How to attach.
+    pub(crate) netns: PathBuf,
     #[command(flatten)]
-    pub attachment: AttachmentArgs,
+    pub(crate) attachment: AttachmentArgs,
 }
 
-/// The plugins' parameters.
+/// The arguments of a container's watcher.
 #[derive(Debug, clap::Args)]
-pub struct AttachmentArgs {
-    /// Name of the interface in the container
-    #[arg(long = "ifname", value_name = "NAME", env = "CNI_IFNAME", default_value = "eth0")]
-    pub if_name: String,
-    /// Arguments for the plugins: KEY=VALUE;KEY=VALUE
-    #[arg(long = "cni-args", value_name = "ARGS", env = "CNI_ARGS", default_value = "", hide_default_value = true)]
-    pub args: String,
-    /// Capability arguments for the plugins: a JSON object
-    #[arg(long = "cap-args", value_name = "JSON", env = "CAP_ARGS", default_value = "", hide_default_value = true)]
-    pub capability_args: String,
-}
-
-/// What a container's watcher is told.
-#[derive(Debug, clap::Args)]
-pub struct WatchArgs {
+pub(crate) struct WatchArgs {
     /// The container
-    pub name: MachineName,
+    pub(crate) name: MachineName,
     /// Inherited descriptor of the container's process
     #[arg(long)]
-    pub pidfd: i32,
+    pub(crate) pidfd: i32,
     /// Inherited descriptor of the container's lock
     #[arg(long)]
-    pub lock: i32,
+    pub(crate) lock: i32,
 }
 
 #[cfg(test)]

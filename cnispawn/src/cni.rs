@@ -1,22 +1,30 @@
-//! The CNI specification's protocol, spoken as libcni speaks it: configuration, plugins, chains of them, and the cache.
+//! The CNI specification's protocol, as libcni speaks it: configuration, plugins, chains of plugins, and the cache.
 //!
-//! Configuration and results stay [`serde_json::Value`]s, so that fields that we don't know pass through.
+//! Configuration and results stay [`serde_json::Value`]s, so that fields that we don't know pass through. Nothing here
+//! knows what a container is, beyond its id and its network namespace's path.
 
 pub mod attachment;
 pub mod cache;
-pub mod chain;
+pub(crate) mod chain;
+mod command;
 pub mod conf;
-pub mod discovery;
+pub(crate) mod discovery;
+pub mod dns;
 mod execution;
 pub mod failure;
 mod nesting;
+mod network;
 mod output;
-pub mod plugin;
+mod plugin;
+pub(crate) mod processes;
+mod program;
 pub mod result;
+pub(crate) mod status;
 pub mod version;
 
 pub use attachment::Attachment;
-pub use cache::Cache;
-pub use chain::Chain;
-pub use conf::NetworkList;
-pub use plugin::{Command, Plugins};
+pub(crate) use cache::Cache;
+pub(crate) use chain::Chain;
+pub(crate) use command::Command;
+pub use network::NetworkList;
+pub(crate) use plugin::Plugins;

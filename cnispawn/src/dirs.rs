@@ -1,4 +1,4 @@
-//! Where things are kept.
+//! The directories and files of cnispawn.
 
 use std::path::{Path, PathBuf};
 
@@ -6,9 +6,9 @@ use foundation::name::MachineName;
 
 use crate::cni::Cache;
 
-/// Directories of our own and libcni's; moved together, two sets of containers don't know of each other.
+/// Our directories and libcni's. With other ones for all three, another set of containers runs beside this one.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Dirs {
+pub(crate) struct Dirs {
     /// Cache of results, shared with libcni
     #[arg(long, global = true, value_name = "DIR", env = "CNISPAWN_CACHE_DIR", default_value = "/var/lib/cni")]
     pub cache_dir: PathBuf,
@@ -22,57 +22,57 @@ pub struct Dirs {
 
 impl Dirs {
     /// The records, one file for each container.
-    pub fn records(&self) -> PathBuf {
+    pub(crate) fn records(&self) -> PathBuf {
         self.state_dir.join("containers")
     }
 
-    /// The lock of a container, held while it is being set up, while it is watched, and while it is being undone.
-    pub fn container_lock(&self, name: &MachineName) -> PathBuf {
+    /// The lock of a container, held while it is set up, watched and undone.
+    pub(crate) fn container_lock(&self, name: &MachineName) -> PathBuf {
         self.run_containers().join(format!("{name}.lock"))
     }
 
     /// The directory of the containers' locks and other files.
-    pub fn run_containers(&self) -> PathBuf {
+    pub(crate) fn run_containers(&self) -> PathBuf {
         self.run_dir.join("containers")
     }
 
     /// The lock of a network: shared for ADD and DEL, exclusive for GC and to delete its bridges.
-    pub fn network_lock(&self, network: &str) -> PathBuf {
+    pub(crate) fn network_lock(&self, network: &str) -> PathBuf {
         self.run_dir.join("networks").join(format!("{network}.lock"))
     }
 
-    /// The lock for removing iptables chains, of whatever network.
-    pub fn chains_lock(&self) -> PathBuf {
+    /// The lock of the iptables chains, of all networks.
+    pub(crate) fn chains_lock(&self) -> PathBuf {
         self.run_dir.join("iptables.lock")
     }
 
-    /// The lock for what the host's other programs are told of bridges.
-    pub fn host_lock(&self) -> PathBuf {
+    /// The lock for telling the host's other programs of bridges.
+    pub(crate) fn host_lock(&self) -> PathBuf {
         self.run_dir.join("host.lock")
     }
 
     /// The cache of results.
-    pub fn cache(&self) -> Cache {
+    pub(crate) fn cache(&self) -> Cache {
         self.cache_at(&self.cache_dir)
     }
 
-    /// The cache of results that was used when `cache_dir` was elsewhere.
-    pub fn cache_at(&self, cache_dir: &Path) -> Cache {
+    /// The cache of results in another directory, which a record names.
+    pub(crate) fn cache_at(&self, cache_dir: &Path) -> Cache {
         Cache::new(cache_dir, self.run_dir.join("partial"))
     }
 
-    /// The configuration of the network that is built in.
-    pub fn builtin_conf(&self) -> PathBuf {
+    /// The configuration of the built-in network.
+    pub(crate) fn builtin_conf(&self) -> PathBuf {
         self.state_dir.join("cnispawn0.conflist")
     }
 
-    /// A container's /etc/resolv.conf, where its networks name nameservers.
-    pub fn resolv_conf(&self, name: &MachineName) -> PathBuf {
+    /// A container's /etc/resolv.conf, if its networks name nameservers.
+    pub(crate) fn resolv_conf(&self, name: &MachineName) -> PathBuf {
         self.run_containers().join(format!("{name}.resolv.conf"))
     }
 
-    /// What a container's watcher has to say; gone when there was nothing.
-    pub fn watcher_log(&self, name: &MachineName) -> PathBuf {
+    /// The log of a container's watcher, removed with the container.
+    pub(crate) fn watcher_log(&self, name: &MachineName) -> PathBuf {
         self.run_containers().join(format!("{name}.log"))
     }
 }

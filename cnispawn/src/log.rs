@@ -1,12 +1,12 @@
-//! Lines for people who look for a fault: to standard error, chosen by `CNISPAWN_LOG` as tracing's filters are written.
+//! Log to standard error, filtered by `CNISPAWN_LOG` in the syntax of tracing's `EnvFilter`.
 
 use tracing_subscriber::EnvFilter;
 
-/// The variable that says what is logged; warnings when it is unset.
-pub const VARIABLE: &str = "CNISPAWN_LOG";
+/// The variable with the filter; warnings are logged when it is unset.
+const VARIABLE: &str = "CNISPAWN_LOG";
 
 /// Log to standard error from now on.
-pub fn to_stderr() {
+pub(crate) fn to_stderr() {
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Fails only when a logger has been set before.

@@ -7,9 +7,6 @@ use crate::tool::Tool;
 const IP: Tool = Tool { program: "ip", package: "iproute2" };
 
 /// Run `ip` in the calling thread's network namespace, and return what it printed.
-///
-/// # Errors
-/// It is missing or fails.
 pub fn ip(args: &[&str]) -> io::Result<String> {
     IP.run(args, "")
 }

@@ -2,7 +2,7 @@
 //! tables and error chains. It knows none of the three.
 
 pub mod command;
-pub mod error;
+mod error;
 pub mod files;
 pub mod interrupt;
 pub mod ip;
@@ -10,7 +10,6 @@ pub mod lock;
 pub mod name;
 pub mod process;
 pub mod record;
-pub mod resolv_conf;
 pub mod state;
 pub mod subnet;
 pub mod table;

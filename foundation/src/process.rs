@@ -59,7 +59,7 @@ impl Process {
     /// Wait until the process has ended; false when `timeout` passed first.
     pub fn wait_ended(&self, timeout: Duration) -> bool {
         let Ok(fd) = pidfd(self.pid) else { return !self.is_alive() };
-        // In this order for the same reason.
+        // As in `signal`: opened first, compared second.
         !self.is_alive() || wait_ended(fd.as_fd(), Some(timeout)).unwrap_or(false)
     }
 }
@@ -77,9 +77,11 @@ fn io_error(error: procfs::ProcError) -> io::Error {
     }
 }
 
-/// Whether the process has new memory, and no environment in it yet. Zombies and the kernel's own have no memory.
+/// Whether the process is in the middle of execve(2): it has new memory, and no program in it yet. Its environment cannot
+/// be read then. Zombies and the kernel's own threads have no memory.
 pub fn is_in_execve(pid: i32) -> bool {
-    stat(pid).is_ok_and(|stat| stat.vsize > 0 && stat.env_end == Some(0))
+    // The kernel sets the end of the code last (load_elf_binary in fs/binfmt_elf.c), after it has filled the environment.
+    stat(pid).is_ok_and(|stat| stat.vsize > 0 && stat.endcode == 0)
 }
 
 /// The ids of all processes.
@@ -100,9 +102,6 @@ pub fn pidfd(pid: i32) -> io::Result<OwnedFd> {
 }
 
 /// Wait until the process of `pidfd` has ended; false when `timeout` passed first. `None` waits for ever.
-///
-/// # Errors
-/// poll(2) fails.
 pub fn wait_ended(pidfd: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<bool> {
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
     loop {
@@ -151,9 +150,6 @@ pub fn exit_status(pidfd: BorrowedFd<'_>, timeout: Duration) -> Option<i32> {
 
 /// Give each of the processes that `find` names `grace` to end by itself, then kill it. Processes that they start in
 /// the meantime are found too. Returns those that SIGKILL did not end within `timeout` either.
-///
-/// # Errors
-/// `find` fails.
 pub fn end_all(find: impl Fn() -> io::Result<Vec<i32>>, grace: Duration, timeout: Duration) -> io::Result<Vec<i32>> {
     let start = Instant::now();
     loop {

@@ -1,22 +1,22 @@
 //! The command line.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
-
 use clap::{Parser, Subcommand};
-use foundation::name::Name;
 use foundation::state::StateDirs;
 
-use crate::doctor::DoctorArgs;
-use crate::image::BuildArgs;
-use crate::image::remove::RemoveArgs;
-use crate::image::single::ComponentArgs;
-use crate::image::suite::SuiteArgs;
-use crate::image::whole::SuppliesArgs;
-use crate::load::LoadArgs;
-use crate::logs::LogsArgs;
-use crate::ls::LsArgs;
-use crate::start::StartArgs;
+use crate::commands::build::BuildArgs;
+use crate::commands::component::ComponentArgs;
+use crate::commands::doctor::DoctorArgs;
+use crate::commands::e2e::SuiteArgs;
+use crate::commands::exec::ExecArgs;
+use crate::commands::load::LoadArgs;
+use crate::commands::logs::LogsArgs;
+use crate::commands::ls::LsArgs;
+use crate::commands::rmi::RemoveArgs;
+use crate::commands::start::StartArgs;
+use crate::commands::stop::StopArgs;
+use crate::commands::supplies::SuppliesArgs;
+use crate::commands::which::WhichArgs;
+use crate::commands::{NodeArgs, NodesArgs};
 
 /// Build node images, and start, stop, list and remove nodes: machines under systemd-nspawn.
 ///
@@ -30,20 +30,6 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
-}
-
-/// Nodes of a cluster.
-#[derive(Clone, Debug, clap::Args)]
-pub struct NodesArgs {
-    /// The nodes
-    #[arg(value_name = "NODE", required_unless_present = "all", conflicts_with = "all")]
-    pub names: Vec<Name>,
-    /// All nodes of the cluster
-    #[arg(long)]
-    pub all: bool,
-    /// The nodes' cluster
-    #[arg(long, value_name = "NAME", env = "KUBEADM_SYSTEMD_CLUSTER", default_value = "default")]
-    pub cluster: Name,
 }
 
 /// What nodectl can do.
@@ -65,73 +51,28 @@ pub enum Verb {
     },
     /// Remove images that no node was made from
     Rmi(RemoveArgs),
-    /// Start nodes from the image record on standard input; prints a node record for each once it is up
+    /// Start nodes, new ones from the image record on standard input; prints a node record for each once it is up
     Start(StartArgs),
     /// Shut nodes down; their disks stay
-    Stop {
-        /// Which nodes.
-        #[command(flatten)]
-        nodes: NodesArgs,
-        /// Seconds that a node may take to shut down before it is killed
-        #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-        timeout: u64,
-    },
+    Stop(StopArgs),
     /// Remove nodes and their disks
     Rm(NodesArgs),
     /// List nodes
     Ls(LsArgs),
-    /// Say what nodes need of this host, what was found, and what mends it
+    /// Check what nodes need of this host; prints what was found and how to mend it
     Doctor(DoctorArgs),
     /// Load an archive of container images into running nodes, or have them pull from a registry on this host; prints a
     /// record for each
     Load(LoadArgs),
     /// Run a command in a node
-    Exec {
-        /// The node's cluster
-        #[arg(long, value_name = "NAME", env = "KUBEADM_SYSTEMD_CLUSTER", default_value = "default")]
-        cluster: Name,
-        /// The node
-        #[arg(value_name = "NODE")]
-        node: Name,
-        /// The command and its arguments
-        #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
-        command: Vec<OsString>,
-    },
+    Exec(ExecArgs),
     /// Open a login shell in a node
-    Shell {
-        /// The node's cluster
-        #[arg(long, value_name = "NAME", env = "KUBEADM_SYSTEMD_CLUSTER", default_value = "default")]
-        cluster: Name,
-        /// The node
-        #[arg(value_name = "NODE")]
-        node: Name,
-    },
+    Shell(NodeArgs),
     /// Print where, on this host, a program of a cluster's image is
-    Which {
-        /// The cluster
-        #[arg(long, value_name = "NAME", env = "KUBEADM_SYSTEMD_CLUSTER", default_value = "default")]
-        cluster: Name,
-        /// The program
-        #[arg(value_name = "PROGRAM")]
-        program: PathBuf,
-    },
+    Which(WhichArgs),
     /// Show a node's journal
-    Logs {
-        /// The node's cluster
-        #[arg(long, value_name = "NAME", env = "KUBEADM_SYSTEMD_CLUSTER", default_value = "default")]
-        cluster: Name,
-        /// Which log.
-        #[command(flatten)]
-        logs: LogsArgs,
-    },
+    Logs(LogsArgs),
     /// Become a node's machine; `start` runs this
     #[command(hide = true)]
-    Launch {
-        /// The node's cluster
-        #[arg(long, value_name = "NAME")]
-        cluster: Name,
-        /// The node
-        #[arg(value_name = "NODE")]
-        node: Name,
-    },
+    Launch(NodeArgs),
 }

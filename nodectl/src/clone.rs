@@ -1,4 +1,5 @@
-//! Copies of directories by hard links: no time and no space, as long as nobody writes into a file but replaces it.
+//! Copies of directories that take no time and no space: by reflinks where the file system has them, else by hard links,
+//! which are separate only as long as files are replaced and not written into.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,46 +8,54 @@ use std::process::Command;
 
 use foundation::command::{self, CommandError};
 use foundation::files::FileError;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 use walkdir::WalkDir;
 
 /// Why a directory could not be cloned.
 #[derive(Debug, thiserror::Error)]
 pub enum CloneError {
-    /// It is something else, perhaps a link to one.
+    /// It is something else, perhaps a symbolic link to a directory.
     #[error("{} is not a directory", .0.display())]
     NotDirectory(PathBuf),
-    /// cp failed.
+    /// cp failed: no space for the directories, or another file system.
     #[error(transparent)]
     Command(#[from] CommandError),
-    /// The file system refused.
+    /// A file could not be copied.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
-/// Clone a directory.
+/// Clone a directory by hard links.
 ///
 /// # Errors
-/// When cp fails: no space for the directories, or another file system.
+/// cp fails: no space for the directories, or another file system.
 pub fn directory(from: &Path, to: &Path) -> Result<(), CloneError> {
-    // cp would clone the link, and what is then written to `to` would be written elsewhere.
+    copy(from, to, "--link")
+}
+
+fn copy(from: &Path, to: &Path, how: &str) -> Result<(), CloneError> {
+    // cp would clone the link, and writes to `to` would go elsewhere.
     if !from.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
         return Err(CloneError::NotDirectory(from.to_owned()));
     }
     let mut cp = Command::new("cp");
-    cp.args(["--archive", "--link", "--no-target-directory", "--"]).args([from, to]);
+    cp.args(["--archive", how, "--no-target-directory", "--"]).args([from, to]);
     command::output(&mut cp)?;
     Ok(())
 }
 
-/// Clone containerd's image store. Content and snapshots never change once written: links do. Its bolt databases
-/// (`*/*.db`) do change: copies.
+/// Clone containerd's image store. Without reflinks, content and snapshots, which do not change, are hard links; bolt
+/// databases (`*/*.db`), which do, are copies.
 ///
 /// # Errors
 /// As [`directory`].
 pub fn image_store(from: &Path, to: &Path) -> Result<(), CloneError> {
+    let parent = to.parent().unwrap_or(Path::new("/"));
+    if has_reflinks(parent).map_err(FileError::of("write in", parent))? {
+        return copy(from, to, "--reflink=always");
+    }
     directory(from, to)?;
-    // Links are not followed: they lead wherever who made the store wants.
+    // Symbolic links are not followed: they may lead out of the store.
     for entry in WalkDir::new(to).min_depth(2).max_depth(2) {
         let entry = entry.map_err(|error| FileError::of("list", to)(io::Error::from(error)))?;
         if entry.file_type().is_file() && entry.path().extension().is_some_and(|extension| extension == "db") {
@@ -56,7 +65,15 @@ pub fn image_store(from: &Path, to: &Path) -> Result<(), CloneError> {
     Ok(())
 }
 
-/// Replace a link by a copy.
+/// Whether files can share extents there (ioctl_ficlone(2)): XFS and Btrfs, but not every XFS.
+fn has_reflinks(dir: &Path) -> io::Result<bool> {
+    let trial = TempDir::new_in(dir)?;
+    let [from, to] = ["from", "to"].map(|name| trial.path().join(name));
+    fs::write(&from, [1; 4096])?;
+    Ok(rustix::fs::ioctl_ficlone(File::create(to)?, File::open(from)?).is_ok())
+}
+
+/// Replace a hard link by a copy.
 fn unshare(path: &Path) -> Result<(), FileError> {
     let attempt = || -> io::Result<()> {
         let mut copy = NamedTempFile::new_in(path.parent().unwrap_or(Path::new("/")))?;

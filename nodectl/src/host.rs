@@ -1,30 +1,37 @@
-//! What kind of host this is: who supervises its nodes, and which cgroup hierarchies they live in.
+//! The host: of what kind it is (what supervises nodes, which cgroup hierarchies they are in), and what nodes change of it.
+
+pub mod etc_hosts;
+pub mod modules;
+mod prepare;
+pub mod resolv_conf;
+pub(crate) mod sysctl;
 
 use std::path::Path;
 
+pub(crate) use self::prepare::{PrepareError, prepare};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 
-/// The two questions that decide how a node is run. Both are asked anew at every start: a host may be booted otherwise.
+/// What decides how a node is run. Detected at every launch: a host may be booted otherwise the next time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Host {
-    /// Who starts a node's machine and sees it end.
-    pub supervisor: Supervisor,
+pub(crate) struct Host {
+    /// What supervises nodes.
+    pub(crate) supervisor: Supervisor,
     /// Which cgroup hierarchies there are.
-    pub cgroups: Hierarchy,
+    pub(crate) cgroups: Hierarchy,
 }
 
-/// Who starts a node's machine and sees it end.
+/// What supervises nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Supervisor {
+pub(crate) enum Supervisor {
     /// systemd is PID 1: each node is a transient unit, registered with systemd-machined.
     Systemd,
-    /// Containers, CI jobs: each node is a daemon of ours.
+    /// Nothing, as in containers and CI jobs: each node is a daemon of ours.
     Nobody,
 }
 
 /// Which cgroup hierarchies there are (cgroups(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hierarchy {
+pub(crate) enum Hierarchy {
     /// Version 2 alone.
     Unified,
     /// Version 1, with or without a version 2 hierarchy beside it that has no controllers.
@@ -32,8 +39,8 @@ pub enum Hierarchy {
 }
 
 impl Host {
-    /// Look.
-    pub fn detect() -> Self {
+    /// Detect the host's kind.
+    pub(crate) fn detect() -> Self {
         // sd_booted(3)
         let booted = Path::new("/run/systemd/system").is_dir();
         let unified = statfs("/sys/fs/cgroup").is_ok_and(|fs| fs.filesystem_type() == CGROUP2_SUPER_MAGIC);

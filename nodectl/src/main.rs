@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use foundation::error_chain;
 use nodectl::cli::Cli;
-use nodectl::{launch, run};
+use nodectl::run;
 
 fn main() -> ExitCode {
-    // cnispawn runs us as if we were systemd-nspawn: the arguments are not ours.
-    if let Some(node) = std::env::var_os(launch::BOOT_VARIABLE) {
+    // cnispawn has run us in place of systemd-nspawn: the arguments are systemd-nspawn's.
+    if let Some(node) = std::env::var_os(run::BOOT_VARIABLE) {
         return report(run::boot(&node, std::env::args_os().skip(1).collect()));
     }
     let cli = Cli::parse();

@@ -2,31 +2,30 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, Write};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Parser;
-use foundation::files::FileError;
 use foundation::interrupt;
-use foundation::name::Name;
 use foundation::state::StateDirs;
 
 use crate::cli::{Cli, Verb};
-use crate::cluster::Cluster;
-use crate::doctor::{self, DoctorError};
-use crate::exec::{self, ExecError};
-use crate::image::remove::{self, RemoveError};
-use crate::image::single::{self, ComponentError};
-use crate::image::suite::{self, SuiteError};
-use crate::image::whole::{self, SuppliesError};
-use crate::launch::{self, LaunchError};
-use crate::load::LoadError;
-use crate::logs::LogsError;
-use crate::ls::LsError;
-use crate::node::Node;
-use crate::start::{self, StartError};
-use crate::stop::{self, How, StopError, say};
-use crate::{image, images, load, logs, ls};
+use crate::commands::build::{self, BuildError};
+use crate::commands::component::{self, ComponentCommandError};
+use crate::commands::doctor::{self, DoctorError};
+use crate::commands::e2e::{self, SuiteError};
+use crate::commands::exec::{self, ExecError};
+use crate::commands::images::{self, ImagesError};
+pub use crate::commands::launch::BOOT_VARIABLE;
+use crate::commands::launch::{self, LaunchError};
+use crate::commands::load::{self, LoadError};
+use crate::commands::logs::{self, LogsError};
+use crate::commands::ls::{self, LsError};
+use crate::commands::rm::{self, RmError};
+use crate::commands::rmi::{self, RemoveError};
+use crate::commands::shell;
+use crate::commands::start::{self, StartError};
+use crate::commands::stop::{self, StopError};
+use crate::commands::supplies::{self, SuppliesCommandError};
+use crate::commands::which::{self, WhichError};
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -34,52 +33,33 @@ pub enum Error {
     /// Not root.
     #[error("nodectl must run as root: it makes namespaces, mounts and cgroups; try `sudo nodectl ...`")]
     NotRoot,
-    /// The node does not exist.
-    #[error("node {node} of cluster {cluster} does not exist; `nodectl ls` lists those that do")]
-    Unknown {
-        /// The node.
-        node: Name,
-        /// Its cluster.
-        cluster: Name,
-    },
-    /// The cluster has no node.
-    #[error("cluster {cluster} has no nodes; start some with `nodectl start`")]
-    NoNodes {
-        /// The cluster.
-        cluster: Name,
-    },
-    /// The image has no such program.
-    #[error("no {} in the image at {}", program.display(), rootfs.display())]
-    NoProgram {
-        /// The program.
-        program: PathBuf,
-        /// The image's root file system.
-        rootfs: PathBuf,
-    },
     /// `build`.
     #[error(transparent)]
-    Build(#[from] image::Error),
+    Build(#[from] BuildError),
     /// `component`.
     #[error(transparent)]
-    Component(#[from] ComponentError),
+    Component(#[from] ComponentCommandError),
     /// `supplies`.
     #[error(transparent)]
-    Supplies(#[from] SuppliesError),
+    Supplies(#[from] SuppliesCommandError),
     /// `e2e`.
     #[error(transparent)]
     Suite(#[from] SuiteError),
     /// `images`.
     #[error(transparent)]
-    Images(#[from] images::Error),
+    Images(#[from] ImagesError),
     /// `rmi`.
     #[error(transparent)]
     Remove(#[from] RemoveError),
     /// `start`.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// `stop` and `rm`.
+    /// `stop`.
     #[error(transparent)]
     Stop(#[from] StopError),
+    /// `rm`.
+    #[error(transparent)]
+    Rm(#[from] RmError),
     /// `doctor`.
     #[error(transparent)]
     Doctor(#[from] DoctorError),
@@ -89,6 +69,9 @@ pub enum Error {
     /// `exec` and `shell`.
     #[error(transparent)]
     Exec(#[from] ExecError),
+    /// `which`.
+    #[error(transparent)]
+    Which(#[from] WhichError),
     /// `load`.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -98,21 +81,15 @@ pub enum Error {
     /// `launch`.
     #[error(transparent)]
     Launch(#[from] LaunchError),
-    /// The file system refused.
-    #[error(transparent)]
-    File(#[from] FileError),
 }
 
-/// Do what the command line says.
-///
-/// # Errors
-/// As the verb has them.
+/// Run the verb of the command line.
 pub fn run(cli: Cli, input: impl BufRead, output: impl Write) -> Result<(), Error> {
     let dirs = &cli.dirs;
     match cli.verb {
-        Verb::Images { json } => return Ok(images::print(dirs, json, output)?),
+        Verb::Images { json } => return Ok(images::run(dirs, json, output)?),
         Verb::Ls(args) => return Ok(ls::run(&args, dirs, output)?),
-        Verb::Which { cluster, program } => return which(dirs, &cluster, &program, output),
+        Verb::Which(args) => return Ok(which::run(&args, dirs, output)?),
         Verb::Doctor(args) => return Ok(doctor::run(&args, dirs, output)?),
         _ => {}
     }
@@ -120,68 +97,28 @@ pub fn run(cli: Cli, input: impl BufRead, output: impl Write) -> Result<(), Erro
         return Err(Error::NotRoot);
     }
     match cli.verb {
-        Verb::Images { .. } | Verb::Ls(_) | Verb::Which { .. } | Verb::Doctor(_) => {}
-        Verb::Build(args) => image::run(&args, dirs, output)?,
-        Verb::Component(args) => single::run(&args, dirs, output)?,
-        Verb::Supplies(args) => whole::run(&args, dirs, output)?,
-        Verb::E2e(args) => suite::run(&args, dirs, output)?,
-        Verb::Rmi(args) => remove::run(&args, dirs)?,
+        Verb::Images { .. } | Verb::Ls(_) | Verb::Which(_) | Verb::Doctor(_) => {}
+        Verb::Build(args) => build::run(&args, dirs, output)?,
+        Verb::Component(args) => component::run(&args, dirs, output)?,
+        Verb::Supplies(args) => supplies::run(&args, dirs, output)?,
+        Verb::E2e(args) => e2e::run(&args, dirs, output)?,
+        Verb::Rmi(args) => rmi::run(&args, dirs)?,
         Verb::Start(args) => start::run(&args, dirs, input, output, &interrupt::flag())?,
-        Verb::Stop { nodes, timeout } => {
-            let _lock = Cluster::lock(dirs, &nodes.cluster)?;
-            stop::stop(
-                dirs,
-                &selected(dirs, &nodes.cluster, &nodes.names)?,
-                How::PowerOff(Duration::from_secs(timeout)),
-            )?;
-        }
-        Verb::Rm(nodes) => {
-            let _lock = Cluster::lock(dirs, &nodes.cluster)?;
-            stop::remove(dirs, &nodes.cluster, &selected(dirs, &nodes.cluster, &nodes.names)?, |line| say(&line))?;
-        }
-        Verb::Load(args) => {
-            let nodes = selected(dirs, &args.cluster, &args.nodes)?;
-            if nodes.is_empty() {
-                return Err(Error::NoNodes { cluster: args.cluster });
-            }
-            load::run(&args, dirs, &nodes, output)?;
-        }
-        Verb::Exec { cluster, node, command } => {
-            let node = find(dirs, &cluster, &node)?;
-            exec::run(dirs, &node, &command)?;
-        }
-        Verb::Shell { cluster, node } => {
-            let node = find(dirs, &cluster, &node)?;
-            exec::shell(dirs, &node)?;
-        }
-        Verb::Logs { cluster, logs } => {
-            let node = find(dirs, &cluster, &logs.node)?;
-            logs::run(dirs, &node, &logs)?;
-        }
-        Verb::Launch { cluster, node } => {
-            launch::network(dirs, &cluster, &node)?;
-        }
+        Verb::Stop(args) => stop::run(&args, dirs)?,
+        Verb::Rm(args) => rm::run(&args, dirs)?,
+        Verb::Load(args) => load::run(&args, dirs, output)?,
+        Verb::Exec(args) => match exec::run(&args, dirs)? {},
+        Verb::Shell(args) => match shell::run(&args, dirs)? {},
+        Verb::Logs(args) => match logs::run(&args, dirs)? {},
+        Verb::Launch(args) => match launch::run(&args, dirs)? {},
     }
     Ok(())
 }
 
-/// Print the path of a program in the image of the cluster's control plane.
-fn which(dirs: &StateDirs, cluster: &Name, program: &Path, mut output: impl Write) -> Result<(), Error> {
-    let nodes = Node::all(dirs, cluster)?;
-    let node = nodes.iter().min_by_key(|node| node.role);
-    let rootfs = node.map(|node| node.generation.join("rootfs"));
-    let rootfs = rootfs.ok_or_else(|| Error::NoNodes { cluster: cluster.clone() })?;
-    let dirs = ["usr/bin", "usr/sbin", "usr/local/bin", "usr/local/sbin"];
-    let found = dirs.iter().map(|dir| rootfs.join(dir).join(program)).find(|path| path.is_file());
-    let found = found.ok_or_else(|| Error::NoProgram { program: program.to_owned(), rootfs })?;
-    writeln!(output, "{}", found.display()).map_err(FileError::of("write", Path::new("standard output")))?;
-    Ok(())
-}
-
-/// The second step of a launch: directories come from the environment, which the first step has set.
+/// The second step of a launch. The first one has put the directories into the environment.
 ///
 /// # Errors
-/// When the kernel refuses a mount or a cgroup.
+/// The kernel refuses a mount or a cgroup.
 pub fn boot(node: &OsStr, args: Vec<OsString>) -> Result<(), LaunchError> {
     #[derive(Parser)]
     struct FromEnvironment {
@@ -190,22 +127,4 @@ pub fn boot(node: &OsStr, args: Vec<OsString>) -> Result<(), LaunchError> {
     }
     let dirs = FromEnvironment::parse_from(["nodectl"]).dirs;
     launch::boot(&dirs, node, args).map(|never| match never {})
-}
-
-/// The nodes of these names; all of the cluster when none is named.
-fn selected(dirs: &StateDirs, cluster: &Name, names: &[Name]) -> Result<Vec<Node>, Error> {
-    let nodes = Node::all(dirs, cluster)?;
-    if names.is_empty() {
-        return Ok(nodes);
-    }
-    names.iter().map(|name| named(&nodes, cluster, name)).collect()
-}
-
-fn find(dirs: &StateDirs, cluster: &Name, name: &Name) -> Result<Node, Error> {
-    named(&Node::all(dirs, cluster)?, cluster, name)
-}
-
-fn named(nodes: &[Node], cluster: &Name, name: &Name) -> Result<Node, Error> {
-    let found = nodes.iter().find(|node| node.name == *name);
-    found.cloned().ok_or_else(|| Error::Unknown { node: name.clone(), cluster: cluster.clone() })
 }

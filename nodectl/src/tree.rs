@@ -1,4 +1,4 @@
-//! Files in trees that others have filled: a node's root, an image's layers. The links in them lead nowhere else.
+//! Files in trees that were filled by others, such as a node's root or an image's layers: links do not lead out of them.
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
@@ -9,12 +9,9 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
 /// Open a file of `tree` for reading, as if `tree` were the root directory (openat2(2)): an absolute link, and one with
 /// `..`, stays inside, even when a running node exchanges it meanwhile.
-///
-/// # Errors
-/// When there is no such file.
 pub fn open(tree: &Path, path: &Path) -> Result<File, FileError> {
     let root = File::open(tree).map_err(FileError::of("open", tree))?;
-    // Of a FIFO, the other end would be waited for.
+    // Opening a FIFO would wait for its other end.
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
     openat2(root, path, how).map(File::from).map_err(FileError::of("open", &tree.join(path)))
@@ -22,9 +19,6 @@ pub fn open(tree: &Path, path: &Path) -> Result<File, FileError> {
 
 /// The path of a file of `tree`, on this host and without links: to the library of full version, to what
 /// update-alternatives chose.
-///
-/// # Errors
-/// When there is no such file.
 pub fn resolve(tree: &Path, path: &Path) -> Result<PathBuf, FileError> {
     let file = open(tree, path)?;
     let link = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));

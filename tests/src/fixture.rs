@@ -21,7 +21,7 @@ const PLUGIN_DIRS: &str = "/opt/cni/bin:/usr/lib/cni:/usr/libexec/cni";
 pub struct Fixture {
     /// Holds all its files.
     pub dir: tempfile::TempDir,
-    /// The host as it was.
+    /// The host before the test.
     pub before: HostState,
     /// The network's name.
     pub net: String,

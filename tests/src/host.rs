@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use walkdir::WalkDir;
 
 /// Everything of the host that networks and containers change, as lines of text: `KIND ENTRY`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +29,7 @@ impl HostState {
     /// directories `files_of` (an IPAM store, a CNI cache; one that does not exist is empty).
     ///
     /// # Panics
-    /// When one of the tools `ip`, `iptables-save`, `nft`, `find` and `ps` is missing or fails.
+    /// When one of the tools `ip`, `iptables-save`, `nft` and `ps` is missing or fails.
     pub fn capture(files_of: &[&Path]) -> Self {
         Self::capture_scope(files_of, Scope::Machine)
     }
@@ -78,7 +81,7 @@ impl HostState {
         more.chain(less).collect()
     }
 
-    /// Assert that the host is as it was.
+    /// Assert that the host has not changed.
     ///
     /// # Panics
     /// With the differences, when it is not.
@@ -87,7 +90,7 @@ impl HostState {
         assert!(difference.is_empty(), "the host has changed:\n{difference}");
     }
 
-    /// Wait until the host is as it was: what is undone in the background takes a moment.
+    /// Wait until the host is unchanged: what is undone in the background takes a moment.
     ///
     /// # Panics
     /// With the differences, when it is not after three minutes.
@@ -133,11 +136,16 @@ fn sysctl(name: &str) -> String {
     format!("{name} = {}", value.trim())
 }
 
-/// Cgroups of nodes.
+/// Cgroups of nodes. One that vanishes while they are listed is gone: a node that has ended gives its cgroups up bit by
+/// bit.
 fn cgroups() -> Vec<String> {
-    let of_nodes = ["(", "-path", "*/kubeadm-systemd*", "-o", "-path", "*/nodectl-*", ")"];
-    let tool = tool(&[&["find", "/sys/fs/cgroup", "-type", "d"], of_nodes.as_slice()].concat());
-    tool.lines().map(str::to_owned).collect()
+    let dirs = WalkDir::new("/sys/fs/cgroup").into_iter().filter_map(|entry| match entry {
+        Ok(entry) if entry.file_type().is_dir() => Some(entry.path().display().to_string()),
+        Ok(_) => None,
+        Err(error) if error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound) => None,
+        Err(error) => panic!("cannot list cgroups: {error}"),
+    });
+    dirs.filter(|dir| dir.contains("/kubeadm-systemd") || dir.contains("/nodectl-")).collect()
 }
 
 /// Programs that only we run, by their names and ids; one that has ended and waits for its parent does not count.

@@ -1,4 +1,4 @@
-//! A host of one's own: the calling thread, and all that it starts, see a network and mounts that nobody else uses.
+//! A host for one test: the calling thread, and all that it starts, have network and mount namespaces of their own.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! A server of files over HTTP that is a registry of images, too, as far as those who pull need one.
+//! A server of files over HTTP that is also a registry of images, as far as pulling needs one.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -30,7 +30,7 @@ impl Server {
     /// Serve nothing yet, at this address and port.
     ///
     /// # Panics
-    /// When it cannot listen there.
+    /// The address or port is not free.
     pub fn at(address: &str) -> Self {
         let listener = TcpListener::bind(address).expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -39,7 +39,7 @@ impl Server {
         thread::spawn(move || {
             for connection in listener.incoming().map_while(Result::ok) {
                 let files = Arc::clone(&files);
-                // A client that hangs up early is its own business.
+                // Clients may hang up early: tests kill them.
                 thread::spawn(move || answer(&files, connection).unwrap_or_default());
             }
         });
@@ -47,9 +47,6 @@ impl Server {
     }
 
     /// Serve a file.
-    ///
-    /// # Panics
-    /// Never.
     pub fn put(&self, path: &str, content_type: &str, file: &Path) {
         let entry = (content_type.to_owned(), file.to_owned());
         self.files.lock().expect("not poisoned").insert(path.to_owned(), entry);
@@ -58,17 +55,17 @@ impl Server {
     /// Serve another file under each path that ends in `suffix`.
     ///
     /// # Panics
-    /// When there is none.
+    /// No such path is served.
     pub fn replace(&self, suffix: &str, file: &Path) {
         let mut files = self.files.lock().expect("not poisoned");
         let served = files.iter_mut().filter(|(path, _)| path.ends_with(suffix));
         assert!(served.map(|(_, (_, served))| *served = file.to_owned()).count() > 0, "{suffix} is served");
     }
 
-    /// Serve an image by the registry's protocol: manifest under its tag and its digest, blobs under theirs.
+    /// Serve an image by the registry's protocol: its manifest by tag and by digest, its blobs by digest.
     ///
     /// # Panics
-    /// When it cannot be made.
+    /// The image cannot be written.
     pub fn push(&self, image: &Image) {
         let (repository, tag) = image.reference.rsplit_once(':').expect("a tag");
         let (_, repository) = repository.split_once('/').expect("a registry");
@@ -98,7 +95,7 @@ impl Server {
 fn answer(files: &Mutex<Files>, mut connection: TcpStream) -> io::Result<()> {
     let mut lines = BufReader::new(connection.try_clone()?).lines();
     let request = lines.next().unwrap_or(Ok(String::new()))?;
-    // The rest of the head must be read: closing with unread data resets the connection.
+    // Read the rest of the head: closing a socket with unread data resets the connection (RFC 1122, 4.2.2.13).
     for line in lines {
         if line?.is_empty() {
             break;

@@ -16,7 +16,7 @@ pub struct Service {
     name: &'static str,
 }
 
-/// A bus that starts nothing by itself and asks nobody whether something is allowed.
+/// A bus without activation and without polkit: everything is allowed.
 const BUS: &str = r#"<busconfig>
     <type>system</type>
     <listen>unix:path=/run/dbus/system_bus_socket</listen>
@@ -53,7 +53,7 @@ impl Service {
             hide(dir);
         }
         fs::write("/etc/NetworkManager/NetworkManager.conf", NETWORK_MANAGER).expect("written");
-        // With a /sys that cannot be written to, it does not wait for udev to tell it of links: here is none.
+        // With a read-only /sys it does not wait for udev to announce links; there is no udev here.
         let script = "mount -o remount,bind,ro /sys && exec NetworkManager --no-daemon";
         let mut manager = Command::new("unshare");
         manager.args(["--mount", "sh", "-c", script]).current_dir(fixture.dir.path());

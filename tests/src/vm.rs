@@ -25,7 +25,7 @@ use crate::fixture::{is_alive, succeed};
 use monitor::Monitor;
 use system::Disk;
 
-/// Where machines reach the world: whoever connects is told [`OUTSIDE_SAYS`]. It is QEMU's own, and needs no network.
+/// An address that stands for the internet: QEMU itself answers there with [`OUTSIDE_SAYS`], without any network.
 pub const OUTSIDE: (&str, u16) = ("10.0.2.100", 7);
 
 /// What the world says.

@@ -20,7 +20,7 @@ pub fn command() -> Command {
     let setup = setup.arg(manager.value_parser(["apt", "dnf", "pacman", "zypper"]));
     let setup = setup.arg(flag("print", "Only print the command that installs all of it, whether it is there or not"));
 
-    let down = Command::new("down").about("Remove the cluster and its nodes, and put the host back as it was");
+    let down = Command::new("down").about("Remove the cluster and its nodes, and restore the host");
     let status = Command::new("status").about("List the cluster's nodes");
     let kubectl = Command::new("kubectl").about("Run the cluster's own kubectl with its kubeconfig");
     let arguments = Arg::new("arguments").value_name("ARGS").trailing_var_arg(true).num_args(0..);

@@ -1,4 +1,4 @@
-//! `nodectl build` on the real machine: again, from stand-ins for upstream, killed, beside another, refused.
+//! `nodectl build` on the real machine: repeated, from a stand-in for upstream, killed, beside another build, refused.
 //!
 //! The image under test is the one that all tests use; a cold build of it takes a quarter of an hour.
 
@@ -20,7 +20,8 @@ use tempfile::TempDir;
 use tests::bin;
 use upstream::Upstream;
 
-/// A state directory with nothing but the base system of the image under test: mmdebstrap need not run again.
+/// A state directory with nothing but the base system of the image under test, and the date of it: mmdebstrap need not
+/// run again, and no mirror is asked.
 struct Fixture {
     image: ImageRecord,
     state: TempDir,
@@ -35,7 +36,8 @@ impl Fixture {
         let state = tempfile::Builder::new().prefix("test-").tempdir_in(shared).expect("a directory");
         fs::create_dir(state.path().join("cache")).expect("made");
         let mut cp = Command::new("cp");
-        cp.args(["--archive", "--link"]).arg(shared.join("cache/base")).arg(state.path().join("cache"));
+        cp.args(["--archive", "--link"]).args(["base", "debian.json"].map(|name| shared.join("cache").join(name)));
+        cp.arg(state.path().join("cache"));
         assert!(cp.status().expect("cp runs").success());
         Fixture { image, state, run: tempfile::tempdir().expect("a directory") }
     }
@@ -44,7 +46,7 @@ impl Fixture {
         Upstream::serve(&self.image.path.join("rootfs"), &self.image.kubernetes, &self.references())
     }
 
-    /// What kubeadm wants.
+    /// The images that kubeadm wants.
     fn references(&self) -> Vec<String> {
         let mut kubeadm = Command::new(self.image.path.join("rootfs/usr/bin/kubeadm"));
         kubeadm.args(["config", "images", "list", "--kubernetes-version", &self.image.kubernetes]);
@@ -69,14 +71,14 @@ impl Fixture {
         self.state.path().join("images/default/image.json")
     }
 
-    /// Nothing half-made, nothing that runs or is mounted.
+    /// Nothing unfinished is left, and nothing that runs or is mounted.
     fn assert_clean(&self) {
         assert!(!self.state.path().join("building").exists(), "half-made things are gone");
         assert!(!self.run.path().join("build").exists(), "sockets are gone");
         self.wait_ended();
     }
 
-    /// Wait until no process is left that was told of our directories, or has something mounted in them.
+    /// Wait until no process is left that names our directories in its arguments, or has a mount in them.
     fn wait_ended(&self) {
         let deadline = Instant::now() + Duration::from_secs(30);
         while let left = self.processes()
@@ -113,7 +115,7 @@ fn refused(command: &mut Command, code: i32) -> String {
     error
 }
 
-/// Read what `child` says until it has said `what`.
+/// Read the standard error of `child` until it has said `what`.
 fn wait_for(child: &mut Child, what: &str) {
     let mut said = Vec::new();
     let mut stderr = child.stderr.take().expect("piped");
@@ -122,7 +124,7 @@ fn wait_for(child: &mut Child, what: &str) {
         assert_eq!(stderr.read(&mut byte).expect("read"), 1, "{}", String::from_utf8_lossy(&said));
         said.push(byte[0]);
     }
-    // It may go on talking.
+    // Keep reading, or it would block on a full pipe.
     thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
 }
 
@@ -138,7 +140,7 @@ fn with_nothing_changed_a_build_prints_the_same_record_at_once() {
 }
 
 #[test]
-fn a_source_that_is_none_is_a_usage_error_and_a_directory_without_kubernetes_a_failure() {
+fn a_malformed_source_is_a_usage_error_and_a_directory_without_kubernetes_a_failure() {
     let fixture = Fixture::new();
     for (source, why) in [
         ("v1.37.2", "use auto:VERSION, release:VERSION, go:VERSION or dir:PATH"),

@@ -76,7 +76,7 @@ impl Fixture {
         json!({"name": name, "cluster": cluster, "role": role, "addresses": [address], "ssh": ssh})
     }
 
-    /// An inventory of one node that nobody serves.
+    /// An inventory of one node that does not exist.
     fn inventory(&self, port: u16) -> String {
         let mut node = self.node("node1", "dev", "control-plane", "127.0.0.1");
         node["ssh"]["port"] = json!(port);
@@ -129,7 +129,7 @@ fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Wait until no process of this id runs; one that nobody has waited for yet does not count.
+/// Wait until no process of this id runs; a zombie counts as ended.
 fn wait_gone(pid_file: &Path) {
     let pid = fs::read_to_string(pid_file).expect("a process id");
     let stat = format!("/proc/{}/stat", pid.trim());
@@ -159,8 +159,10 @@ fn ansible_reads_the_inventory() {
     let output = program.output().expect("ansible-inventory runs; `make setup` installs it");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let list: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(list["control_plane"]["hosts"], json!(["node1"]));
-    assert_eq!(list["workers"]["hosts"], json!(["node2", "node3"]));
+    assert_eq!(list["kube_control_plane"]["hosts"], json!(["node1"]));
+    assert_eq!(list["kube_node"]["hosts"], json!(["node2", "node3"]));
+    assert_eq!(list["etcd"]["children"], json!(["kube_control_plane"]));
+    assert_eq!(list["k8s_cluster"]["children"], json!(["kube_control_plane", "kube_node"]));
 
     let node3 = &list["_meta"]["hostvars"]["node3"];
     assert_eq!(node3["ansible_host"], "10.0.0.4");
@@ -171,6 +173,26 @@ fn ansible_reads_the_inventory() {
     let options = node3["ansible_ssh_common_args"].as_str().expect("options");
     assert!(options.contains("-o StrictHostKeyChecking=yes"), "{options}");
     assert!(options.contains(&format!("-o UserKnownHostsFile={}", fixture.path("known_hosts").display())), "{options}");
+}
+
+#[test]
+fn variables_of_the_inventorys_groups_win_over_ours() {
+    let fixture = Fixture::new();
+    fs::create_dir(fixture.path("group_vars")).expect("made");
+    let node = "{cgroup: cgroup2fs, kubeadm: v1.37.2, swap: false, disk: 1, done: false}";
+    let variables =
+        format!("kubeadm_dir: /elsewhere\nkubeadm_node: {node}\nkubeadm_config: {{JoinConfiguration: {{a: 1}}}}\n");
+    fs::write(fixture.path("group_vars/kube_control_plane.yml"), variables).expect("written");
+    fs::write(fixture.path("inventory.yml"), fixture.inventory(22)).expect("written");
+    let playbook = "- hosts: kube_control_plane\n  gather_facts: false\n  connection: local\n  roles: [kubeadm]\n  tasks:\n    \
+                    - ansible.builtin.debug: {var: kubeadm_documents.JoinConfiguration}\n";
+    fs::write(fixture.path("playbook.yml"), playbook).expect("written");
+    let mut program = Command::new(tests::ansible::program("ansible-playbook"));
+    program.arg("-i").arg(fixture.path("inventory.yml")).arg(fixture.path("playbook.yml"));
+    let output = program.env("ANSIBLE_ROLES_PATH", format!("{ANSIBLE_DIR}/roles")).output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("\"kubeConfigPath\": \"/elsewhere/discovery.conf\"") && text.contains("\"a\": 1"), "{text}");
 }
 
 #[test]
@@ -268,7 +290,7 @@ fn a_new_enough_ansible_of_the_host_is_taken_where_there_is_no_pinned_one() {
 #[test]
 fn an_unreachable_host_is_named_with_the_log_and_a_command_to_replay() {
     let fixture = Fixture::new();
-    // Nobody listens there any more.
+    // The listener is closed again.
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
     let message = fixture.refused(&["up", "--timeout", "60"], &fixture.inventory(port));
     assert!(message.contains("node1") && message.contains("UNREACHABLE"), "{message}");

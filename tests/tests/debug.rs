@@ -77,7 +77,7 @@ fn swap(cluster: &Cluster, words: &[&str]) -> Value {
     serde_json::from_str(&succeed(&mut cluster.clusterctl(&[&["swap"], words].concat()))).expect("a record")
 }
 
-/// The scheduler's process: its id, when it started, and who traces it.
+/// The scheduler's process: its id, when it started, and the process that traces it.
 fn process(cluster: &Cluster) -> (String, String, String) {
     let script = "pid=$(pgrep -xo kube-scheduler); echo $pid $(cut -d' ' -f22 /proc/$pid/stat) \
                   $(sed -n 's/^TracerPid:\\s*//p' /proc/$pid/status)";
@@ -154,7 +154,7 @@ fn a_breakpoint_is_hit_and_the_pod_is_scheduled_after_it(cluster: &Cluster) -> S
 
     debug.signal(Signal::SIGINT);
     assert!(debug.child.wait().expect("waited").success());
-    assert_eq!(process(cluster), (pid, started, "0".to_owned()), "the same process, and nobody traces it");
+    assert_eq!(process(cluster), (pid, started, "0".to_owned()), "the same process, without a tracer");
     assert_eq!(cluster.on_node("node1", "find /run/kubeadm-systemd -type s"), "");
     run_a_pod(cluster, "after-delve");
     it_becomes_ready(cluster, "after-delve");

@@ -38,6 +38,7 @@ fn the_main_job() {
     logs_and_exec_work(&cluster);
     ansible_pings_all_nodes(&cluster);
     assert_eq!(cluster.up(3)["changed"], 0, "a second up changes nothing");
+    assert_eq!(would_change(&cluster.dir().join("inventory.yml")), [0, 0, 0], "and --check knows");
     a_restarted_node_comes_back_with_its_routes(&cluster);
     the_cluster_is_taken_apart_and_made_again_of_the_same_nodes(&cluster);
     succeed(&mut cluster.wrapper(&["down"]));
@@ -85,14 +86,16 @@ fn the_token_is_in_no_log(cluster: &Cluster) {
     // The latter part is the secret (bootstrap-tokens: 6 and 16 characters).
     let secret = &token.trim()[6..22];
     let log = std::fs::read_to_string(dir.join("log/up.log")).expect("a log");
-    assert!(log.contains("Initialise the control plane") && !log.contains(secret), "up.log");
+    assert!(log.contains("Run kubeadm init") && !log.contains(secret), "up.log");
+    let told = ["node1: [certs] Generating", "node1: [wait-control-plane] ", "node2: [kubelet-start] "];
+    assert!(told.iter().all(|line| log.contains(line)), "what kubeadm has printed: {log}");
     for node in ["node1", "node2", "node3"] {
         let journal = cluster.on_node(node, "journalctl --output cat");
         assert!(journal.contains("kubelet") && !journal.contains(secret), "the journal of {node}");
     }
 }
 
-/// Whoever is not root can neither enter where they are nor read one in a command line.
+/// Other users can neither enter the directories nor read a secret in a command line.
 fn secrets_are_roots_alone(cluster: &Cluster) {
     let state = Path::new("/var/lib/kubeadm-systemd");
     let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o7777;
@@ -151,7 +154,20 @@ fn ansible_pings_all_nodes(cluster: &Cluster) {
     assert_eq!(succeed(&mut ping).matches("SUCCESS").count(), 3);
 }
 
+/// How many tasks `--check` says that `up.yml` would change, on each node by name.
+fn would_change(inventory: &Path) -> Vec<u32> {
+    let playbooks = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ansible");
+    let mut check = Command::new(tests::ansible::program("ansible-playbook"));
+    check.env("ANSIBLE_CONFIG", playbooks.join("ansible.cfg")).stdin(Stdio::null());
+    let recap = succeed(check.arg("-i").arg(inventory).arg("--check").arg(playbooks.join("up.yml")));
+    let counts = recap.lines().filter_map(|line| line.split_once(" changed=")?.1.split(' ').next()?.parse().ok());
+    counts.collect()
+}
+
 fn the_cluster_is_taken_apart_and_made_again_of_the_same_nodes(cluster: &Cluster) {
+    let inventory = tempfile::tempdir().expect("a directory");
+    let kept = inventory.path().join("inventory.yml");
+    std::fs::copy(cluster.dir().join("inventory.yml"), &kept).expect("copied");
     succeed(&mut cluster.clusterctl(&["down"]));
     assert_eq!(
         cluster.on_node("node1", "ls -A /etc/kubernetes/manifests /var/lib/etcd | grep -c yaml || true").trim(),
@@ -161,6 +177,11 @@ fn the_cluster_is_taken_apart_and_made_again_of_the_same_nodes(cluster: &Cluster
     assert!(!tables.contains("kube-proxy") && !tables.contains("pod-network"), "{tables}");
     let said = refused(&mut cluster.wrapper(&["kubectl", "get", "nodes"]));
     assert!(said.contains("has no kubeconfig"), "{said}");
+    // Pod network and its restart, kubeadm's configuration, kubeadm, routes; and on the control plane the kubeconfig.
+    let changes = would_change(&kept);
+    assert!(changes.len() == 3 && changes.iter().all(|&count| count >= 4), "{changes:?}");
+    assert!(!cluster.on_node("node1", "ls /etc/kubernetes").contains("admin.conf"), "--check makes nothing");
+    assert_eq!(std::fs::read_dir(inventory.path()).expect("listed").count(), 1, "nor anything on this host");
     assert_eq!(cluster.up(3)["nodes"].as_array().map(Vec::len), Some(3));
 }
 

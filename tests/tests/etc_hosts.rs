@@ -2,15 +2,12 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use foundation::name::Name;
-use foundation::record::Role;
 use foundation::state::StateDirs;
 use nix::mount::{MsFlags, mount};
-use nodectl::etc_hosts;
-use nodectl::limits::Limits;
-use nodectl::node::Node;
+use nodectl::host::etc_hosts::{self, Entry};
 
 const OWN: &str = "127.0.0.1 localhost\n";
 
@@ -32,14 +29,10 @@ impl Host {
     }
 
     fn add(&self) {
-        let node = Node {
+        let node = Entry {
+            address: [10, 200, 0, 2].into(),
             name: "node1".parse().expect("a label"),
             cluster: self.cluster.clone(),
-            role: Role::Worker,
-            address: [10, 200, 0, 2].into(),
-            image: "k8s".parse().expect("a label"),
-            generation: PathBuf::from("/image"),
-            limits: Limits::default(),
         };
         etc_hosts::add(&self.dirs, &self.cluster, &[node]).expect("added");
     }

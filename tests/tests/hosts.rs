@@ -28,7 +28,7 @@ const TRIXIE: Case = Case {
         packages: &[],
         kernel_options: "",
         // Without CMPXCHG16B: a kernel that died over suspend under QEMU 7.2 had a pointer's bits for flags, one of them, in
-        // a single step that nobody had asked for, right after that instruction.
+        // a single step that no debugger had requested, right after that instruction.
         emulated_processor: ",cx16=off",
     },
     prepare: "true",

@@ -42,6 +42,7 @@ fn a_node_boots_keeps_its_address_and_disk_over_a_restart_and_leaves_nothing() {
     assert_eq!((node.role, node.state), (Role::ControlPlane, Some(State::Running)));
     assert_eq!(ssh(node, "hostname"), "node1");
     assert_eq!(nodes.ok(&["exec", "node1", "--", "systemctl", "is-system-running"]).trim(), "running");
+    assert!(nodes.ok(&["exec", "node1", "--", "crictl", "info"]).contains("RuntimeReady"));
     let gateway = nodes.ok(&["exec", "node1", "--", "sh", "-c", "ip -4 route show default | cut -d' ' -f3"]);
     nodes.ok(&["exec", "node1", "--", "ping", "-c1", "-W5", gateway.trim()]);
     let status = nodes.nodectl(&["exec", "node1", "--", "sh", "-c", "exit 7"]).status().expect("nodectl runs");
@@ -74,6 +75,9 @@ fn what_cannot_be_started_is_refused_with_one_error_and_leaves_nothing() {
         (&["start", "../x"], 2, "is not a DNS label"),
         (&["start", "a", "b", "a"], 1, "node a is named twice"),
         (&["start"], 2, "required"),
+        (&["start", "a", "--count", "3"], 2, "cannot be used with"),
+        (&["start", "a", "--all"], 2, "cannot be used with"),
+        (&["start", "--nodes", "list", "--count", "3"], 2, "cannot be used with"),
         (&["start", "a", "--image", "nosuch"], 1, "nosuch"),
         (&["exec", "a", "--", "true"], 1, "node a of cluster default does not exist"),
         (&["stop", "a"], 1, "node a of cluster default does not exist"),
@@ -100,6 +104,128 @@ fn a_name_in_use_is_refused_and_the_running_node_is_left_alone() {
 }
 
 #[test]
+fn nodes_that_exist_start_without_an_image_whatever_standard_input_is() {
+    let nodes = Nodes::new();
+    let first = nodes.start(&["node1", "node2"]);
+    let nodectl = tests::bin("nodectl").display().to_string();
+    let with_input = |words: &[&str]| {
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).stdin(Stdio::null());
+        command.env("KUBEADM_SYSTEMD_STATE_DIR", nodes.state_dir()).env("KUBEADM_SYSTEMD_RUN_DIR", nodes.run_dir());
+        succeed(&mut command)
+    };
+    let starts: [(&str, &dyn Fn() -> String); 4] = [
+        ("empty", &|| nodes.ok(&["start", "node1"])),
+        ("closed", &|| with_input(&["sh", "-c", &format!("{nodectl} start node1 <&-")])),
+        ("a terminal", &|| {
+            with_input(&["script", "--quiet", "--return", "--command", &format!("{nodectl} start node1"), "/dev/null"])
+        }),
+        ("not read", &|| nodes.ok(&["start", "--all"])),
+    ];
+    for (input, start) in starts {
+        nodes.ok(&["stop", "node1"]);
+        let printed = start();
+        let record = printed.lines().find(|line| line.contains(r#""name":"node1""#)).expect(input);
+        let record: NodeRecord = serde_json::from_str(record.trim()).expect(input);
+        assert_eq!((&record.addresses, record.state), (&first[0].addresses, Some(State::Running)), "{input}");
+    }
+    let all = |words: &[&str]| -> Vec<NodeRecord> {
+        let printed = nodes.ok(&[&["start", "--all"], words].concat());
+        foundation::record::read_all(printed.as_bytes()).expect("node records")
+    };
+    let running = all(&[]);
+    assert_eq!((running.len(), running[1].pid), (2, first[1].pid), "a running node is left alone");
+    nodes.ok(&["stop", "--all"]);
+    assert_eq!(all(&["--memory", "8GiB"])[0].extra.get("memory"), Some(&(8_u64 << 30).into()), "limits change");
+
+    let refused = |words: &[&str]| {
+        let output = nodes.nodectl(words).output().expect("nodectl runs");
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let message = refused(&["start", "node1", "node3", "--allow-running"]);
+    assert!(message.contains("no image to make node3 from: no image record on standard input; it ended"), "{message}");
+    let message = refused(&["start", "node1", "--allow-running", "--cpus", "2"]);
+    assert!(message.contains("node node1 runs with other limits; stop it first"), "{message}");
+    let message = refused(&["start", "--all", "--cluster", "none"]);
+    assert!(message.contains("cluster none has no nodes"), "{message}");
+}
+
+#[test]
+fn nodes_differ_as_a_list_says_and_keep_what_they_are() {
+    let nodes = Nodes::new();
+    let dir = tempfile::tempdir().expect("a directory");
+    let list = dir.path().join("nodes");
+    let list = list.to_str().expect("UTF-8");
+    let start = |text: &str, options: &[&str]| {
+        fs::write(list, text).expect("written");
+        nodes.run_with_image(&[&["start", "--nodes", list], options].concat())
+    };
+    let refused = |text: &str, options: &[&str], expected: &str| {
+        let output = start(text, options);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains(expected), "{message}");
+    };
+    refused("{\"name\": \"a\"}\n{\"name\": \"b\", \"mounts\": []}\n", &[], "line 2 of");
+    refused("{\"name\": \"a\", \"addresses\": [\"192.0.2.1\"]}\n", &[], "cannot have the address 192.0.2.1");
+    refused("\n", &[], "names no node");
+    assert!(!nodes.state_dir().join("clusters").exists(), "what is refused leaves nothing");
+
+    let text = "{\"name\": \"b\", \"memory\": \"2GiB\"}\n\n{\"name\": \"a\", \"role\": \"control-plane\"}\n";
+    let output = start(text, &["--memory", "3GiB"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let records: Vec<NodeRecord> = foundation::record::read_all(output.stdout.as_slice()).expect("node records");
+    let told: Vec<_> =
+        records.iter().map(|node| (node.name.as_str(), node.role, node.extra["memory"].clone())).collect();
+    let (two, three) = ((2_u64 << 30).into(), (3_u64 << 30).into());
+    assert_eq!(told, [("b", Role::Worker, two), ("a", Role::ControlPlane, three)], "in the list's order");
+    refused("{\"name\": \"a\", \"role\": \"worker\"}\n", &["--allow-running"], "node a is a control plane");
+    let message = nodes.refused(&["start", "b", "--allow-running", "--role", "control-plane"], 1);
+    assert!(message.contains("node b is a worker"), "{message}");
+}
+
+#[test]
+fn a_node_of_an_earlier_version_starts_and_keeps_its_nameservers() {
+    let nodes = Nodes::new();
+    let first = nodes.start(&["node1"]);
+    let resolv_conf = || nodes.ok(&["exec", "node1", "--", "cat", "/etc/resolv.conf"]);
+    assert_eq!(resolv_conf(), nodectl::host::resolv_conf::of_host().expect("readable"));
+    nodes.ok(&["exec", "node1", "--", "sh", "-c", "echo nameserver 192.0.2.1 >/etc/resolv.conf"]);
+    nodes.ok(&["stop", "node1"]);
+    let path = nodes.node_dir("node1").join("node.json");
+    let mut node: serde_json::Value = serde_json::from_slice(&fs::read(&path).expect("a node")).expect("JSON");
+    let node = node.as_object_mut().expect("an object");
+    let addresses = node.remove("addresses").expect("addresses");
+    node.insert("address".to_owned(), addresses[0].clone());
+    fs::write(&path, serde_json::to_vec(&node).expect("JSON")).expect("written");
+    nodes.ok(&["start", "--all"]);
+    let again: Vec<NodeRecord> = foundation::record::read_all(nodes.ok(&["ls", "--json"]).as_bytes()).expect("records");
+    assert_eq!(again[0].addresses, first[0].addresses);
+    assert_eq!(resolv_conf(), "nameserver 192.0.2.1\n");
+}
+
+#[test]
+fn a_launch_prepares_the_host_though_no_start_runs_it() {
+    let panic = Path::new("/proc/sys/kernel/panic");
+    let value = || fs::read_to_string(panic).expect("readable").trim().to_owned();
+    // Another cluster of the host's may have set it already.
+    let own = value();
+    let nodes = Nodes::new();
+    nodes.start(&["node1"]);
+    nodes.ok(&["stop", "node1"]);
+    fs::write(panic, "0").expect("another value than kubelet needs");
+    let mut launch = nodes.nodectl(&["launch", "--cluster", "default", "node1"]);
+    let mut child = launch.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("nodectl runs");
+    wait_for("the node to run", || nodes.ok(&["ls"]).contains("running"));
+    let launched = value();
+    nodes.ok(&["rm", "--all"]);
+    child.wait().expect("it ends");
+    fs::write(panic, own).expect("as it was");
+    assert_eq!(launched, "10");
+}
+
+#[test]
 fn a_node_that_does_not_come_up_is_undone_and_its_console_shown() {
     let host = HostState::capture(&[]);
     let nodes = Nodes::new();
@@ -122,6 +248,27 @@ fn a_broken_cni_configuration_is_told_in_cnispawns_words_and_the_running_node_is
     assert!(!nodes.node_dir("node2").exists());
     fs::write(&conflist, text).expect("written");
     assert_eq!(nodes.start(&["node1", "--allow-running"])[0].pid, first[0].pid);
+}
+
+#[test]
+fn on_a_file_system_with_reflinks_a_node_that_writes_into_a_file_changes_no_other() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let [disk, mounted] = ["disk", "mounted"].map(|name| dir.path().join(name));
+    // The smallest XFS that mkfs.xfs makes; most of it is a hole.
+    fs::File::create(&disk).and_then(|file| file.set_len(320 << 20)).expect("a disk");
+    fs::create_dir(&mounted).expect("made");
+    succeed(Command::new("mkfs.xfs").arg("-q").arg(&disk));
+    succeed(Command::new("mount").args(["-o", "loop"]).args([&disk, &mounted]));
+    let [store, clone] = ["store", "clone"].map(|name| mounted.join(name).join("plugin"));
+    fs::create_dir_all(&store).expect("made");
+    fs::write(store.join("blob"), vec![7; 100_000]).expect("written");
+    let cloned = nodectl::clone::image_store(&mounted.join("store"), &mounted.join("clone"));
+    let written = fs::write(clone.join("blob"), "written into");
+    let kept = fs::read(store.join("blob"));
+    succeed(Command::new("umount").arg(&mounted));
+    cloned.expect("cloned");
+    written.expect("written");
+    assert_eq!(kept.expect("read"), vec![7; 100_000]);
 }
 
 #[test]

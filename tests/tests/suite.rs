@@ -10,7 +10,7 @@ use tests::HostState;
 use tests::cluster::{Cluster, refused};
 use tests::fixture::{succeed, wait_for};
 
-/// Of agnhost, of busybox, of both and of a DNS server's client: quick ones.
+/// Quick tests, of agnhost, of busybox, of both and of a client of DNS.
 const FOCUS: [&str; 5] = [
     "ConfigMap should be consumable via environment variable",
     "should report termination message from file when pod succeeds",
@@ -19,7 +19,7 @@ const FOCUS: [&str; 5] = [
     "should be able to pull image",
 ];
 
-/// It wants addresses of a kind that the cluster does not have.
+/// It needs addresses of a family that the cluster does not have.
 const FAILS: &str = "should create service with ipv6,v4 cluster ip";
 
 /// It waits for minutes, which is long enough to be interrupted.
@@ -109,7 +109,7 @@ fn an_interrupted_test_cleans_up(cluster: &Cluster) {
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).expect("it runs");
     assert_eq!(child.wait().expect("it ended").code(), Some(1));
     wait_for("it to be removed", || namespaces(cluster).is_empty());
-    // Killed: the suite itself is told by the kernel.
+    // Killed: the kernel signals the suite itself.
     let mut child = cluster.clusterctl(&focus(&[LONG])).stderr(Stdio::null()).spawn().expect("it runs");
     wait_for("a namespace of a test", || !namespaces(cluster).is_empty());
     child.kill().and_then(|()| child.wait()).expect("it ended");

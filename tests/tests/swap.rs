@@ -1,4 +1,4 @@
-//! The loop of a developer of Kubernetes: change its source, have a running cluster run it, and take it back.
+//! The loop of a developer of Kubernetes: change its source, have a running cluster run it, and put the original back.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Write};
@@ -18,7 +18,7 @@ use tests::fixture::{succeed, wait_for};
 const NODES: [&str; 2] = ["node1", "node2"];
 
 #[test]
-fn components_are_swapped_and_taken_back() {
+fn components_are_swapped_and_put_back() {
     let cluster = Cluster::new("swap");
     let host = HostState::capture(&[]);
     settings_of_a_file_reach_the_components(&cluster);
@@ -28,10 +28,10 @@ fn components_are_swapped_and_taken_back() {
 
     bad_requests_are_refused(&cluster);
     a_changed_scheduler_leads(&cluster, &source, &server);
-    one_that_crashes_is_taken_back_and_has_said_why(&cluster, &source, &server);
+    one_that_crashes_is_rolled_back_and_has_said_why(&cluster, &source, &server);
     every_save_is_swapped(&cluster, &source, &server);
     a_changed_kubelet_runs_on_every_node(&cluster, &source);
-    one_that_ends_at_once_is_taken_back_on_every_node(&cluster);
+    one_that_ends_at_once_is_rolled_back_on_every_node(&cluster);
     the_others_come_back_as_well(&cluster);
     everything_is_put_back(&cluster);
 
@@ -198,7 +198,7 @@ fn a_changed_scheduler_leads(cluster: &Cluster, source: &str, server: &Path) {
 
 const HOLDER: &str = "jsonpath={.spec.holderIdentity}";
 
-fn one_that_crashes_is_taken_back_and_has_said_why(cluster: &Cluster, source: &str, server: &Path) {
+fn one_that_crashes_is_rolled_back_and_has_said_why(cluster: &Cluster, source: &str, server: &Path) {
     let before = running(cluster, "node1", "kube-scheduler");
     edit(server, r#"panic("a crash that was made by a test")"#);
     let said = refused(&mut cluster.clusterctl(&["swap", "kube-scheduler", "--from", source]));
@@ -210,7 +210,7 @@ fn one_that_crashes_is_taken_back_and_has_said_why(cluster: &Cluster, source: &s
     a_pod_is_scheduled(cluster, "scheduled-after-a-crash");
 }
 
-/// From one that crashes: `--watch` goes on after what is taken back, and after what does not compile.
+/// From one that crashes: `--watch` goes on after a rollback, and after a change that does not compile.
 fn every_save_is_swapped(cluster: &Cluster, source: &str, server: &Path) {
     let said = tempfile::NamedTempFile::new().expect("a file");
     let mut watch = cluster.clusterctl(&["swap", "kube-scheduler", "--from", source, "--watch"]);
@@ -250,7 +250,7 @@ fn a_changed_kubelet_runs_on_every_node(cluster: &Cluster, source: &str) {
     assert_eq!(versions, format!("{dirty} {dirty}"));
 }
 
-fn one_that_ends_at_once_is_taken_back_on_every_node(cluster: &Cluster) {
+fn one_that_ends_at_once_is_rolled_back_on_every_node(cluster: &Cluster) {
     let before: Vec<_> = NODES.iter().map(|node| running(cluster, node, "kubelet")).collect();
     let said = refused(&mut cluster.clusterctl(&["swap", "kubelet", "--from", "file:/bin/false"]));
     assert!(said.contains("kubelet has ended right after its start"), "{said}");

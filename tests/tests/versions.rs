@@ -39,7 +39,7 @@ fn a_cluster_is_upgraded_while_a_deployment_is_served() {
     let addresses = addresses(&cluster);
     wait_for("all nodes to answer", || addresses.iter().all(|address| get(*address).is_ok()));
     let client = Client::of(addresses);
-    // What somebody has cordoned stays so.
+    // A node that was cordoned before stays so.
     cluster.kubectl(&["cordon", "node3"]);
     let record = upgrade(&cluster);
     let (requests, lost) = client.end();

@@ -12,18 +12,18 @@ const OLDEST: (u32, u32) = (2, 17);
 
 /// How Ansible is run.
 #[derive(Clone, Debug, clap::Args)]
-pub struct AnsibleArgs {
+pub(crate) struct AnsibleArgs {
     /// Directory of the playbooks [default: beside this program]
     #[arg(long, global = true, value_name = "DIR", env = "KUBEADM_SYSTEMD_ANSIBLE_DIR")]
-    pub ansible_dir: Option<PathBuf>,
+    pub(crate) ansible_dir: Option<PathBuf>,
     /// The ansible-playbook to run [default: of the virtual environment that `kubeadm-systemd setup` made, else in PATH]
     #[arg(long, global = true, value_name = "FILE", env = "KUBEADM_SYSTEMD_ANSIBLE_PLAYBOOK")]
-    pub ansible_playbook: Option<PathBuf>,
+    pub(crate) ansible_playbook: Option<PathBuf>,
 }
 
 /// Why there is no Ansible to run.
 #[derive(Debug, thiserror::Error)]
-pub enum FindError {
+pub(crate) enum FindError {
     /// There are no playbooks.
     #[error("no playbooks at {}; name their directory with --ansible-dir", .0.display())]
     NoPlaybooks(PathBuf),

@@ -21,7 +21,7 @@ const KUBEADM: &str = "kubeadm.k8s.io/v1beta4";
 
 /// Why a file of kubeadm's documents cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum KubeadmError {
+pub(crate) enum KubeadmError {
     /// It is not YAML.
     #[error("{} is not YAML", path.display())]
     Malformed {
@@ -56,9 +56,6 @@ pub enum KubeadmError {
 }
 
 /// Documents by their kinds: the user's own, then what the other settings say.
-///
-/// # Errors
-/// When the user's cannot be used.
 pub(super) fn documents(config: &Config) -> Result<Map<String, Value>, KubeadmError> {
     let mut documents = config.kubeadm_config.as_deref().map(read).transpose()?.unwrap_or_default();
     let mut add = |kind: &str, document: Value| merge(documents.entry(kind).or_insert_with(|| json!({})), document);

@@ -7,9 +7,6 @@ use foundation::files::{self, FileError};
 use serde_json::{Value, json};
 
 /// `[{name, content}, ...]` of a directory.
-///
-/// # Errors
-/// When it or a file of it cannot be read.
 pub(super) fn read(dir: &Path) -> Result<Value, FileError> {
     // An empty list for a directory that is not there would be a surprise.
     fs::read_dir(dir).map_err(FileError::of("read", dir))?;

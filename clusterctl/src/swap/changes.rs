@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Why a source cannot be watched.
 #[derive(Debug, thiserror::Error)]
-pub enum WatchError {
+pub(crate) enum WatchError {
     /// It is always the same.
     #[error("{0} does not change, so there is nothing to watch; --watch goes with --from dir:PATH and file:PATH")]
     Fixed(String),
@@ -55,7 +55,7 @@ pub enum WatchError {
 }
 
 /// The changes of a source, from the moment on that this was made.
-pub(super) struct Changes {
+pub(crate) struct Changes {
     path: PathBuf,
     seen: Receiver<notify::Result<()>>,
     /// Ends with us.
@@ -64,7 +64,7 @@ pub(super) struct Changes {
 
 impl Changes {
     /// Begin to watch what a build of the component from `source` reads.
-    pub(super) fn of(dirs: &StateDirs, component: Component, source: &str) -> Result<Self, WatchError> {
+    pub(crate) fn of(dirs: &StateDirs, component: Component, source: &str) -> Result<Self, WatchError> {
         let words = ["component", component.name(), "--from", source, "--sources"];
         let mut records: Vec<SourcesRecord> = builder::records(dirs, &words)
             .map_err(|error| WatchError::Sources { source_name: source.to_owned(), source: error })?;
@@ -83,7 +83,7 @@ impl Changes {
         let handler = move |event: notify::Result<Event>| {
             let event = event.map(|event| is_change(&event) && event.paths.iter().any(|path| is_read(&sources, path)));
             if !matches!(event, Ok(false)) {
-                // Nobody listens any more: we end.
+                // The receiver is gone: we are ending.
                 let _ = send.send(event.map(|_| ()));
             }
         };
@@ -95,7 +95,7 @@ impl Changes {
     }
 
     /// Wait for the next one, and until it is whole. False when we are interrupted.
-    pub(super) fn wait(&self, interrupted: &AtomicBool) -> Result<bool, WatchError> {
+    pub(crate) fn wait(&self, interrupted: &AtomicBool) -> Result<bool, WatchError> {
         let mut has_changed = false;
         loop {
             match self.seen.recv_timeout(if has_changed { QUIET } else { LOOK }) {

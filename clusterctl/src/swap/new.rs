@@ -1,8 +1,10 @@
 //! What is put in a component's place: built by nodectl, or what the cluster was made with.
 
+use std::path::PathBuf;
+
 use foundation::record::{Component, ComponentRecord};
 use foundation::state::StateDirs;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::SwapError;
 use crate::builder;
@@ -11,30 +13,36 @@ use crate::builder;
 pub(crate) struct New {
     /// The component.
     pub(crate) component: Component,
-    /// The same in the playbook's words.
-    pub(super) variables: Value,
+    /// What the node's program is told of it: `component`, `state`, and of a new one what its record says.
+    pub(crate) arguments: Value,
 }
 
 impl New {
     /// What the cluster was made with.
-    pub(super) fn original(component: Component) -> Self {
-        let variables = json!({"component": component, "kind": component.kind(), "state": "original"});
-        New { component, variables }
+    pub(crate) fn original(component: Component) -> Self {
+        New { component, arguments: json!({"component": component, "state": "original"}) }
     }
 
     /// What a record says.
     pub(crate) fn of(record: &ComponentRecord) -> Self {
-        // Of the fields that we know nothing of, none becomes a variable of Ansible's, which would be a template.
-        let record = ComponentRecord { extra: Map::new(), ..record.clone() };
-        let mut variables = json!(record);
-        variables["kind"] = json!(record.component.kind());
-        variables["state"] = json!("new");
-        New { component: record.component, variables }
+        let mut arguments = json!(record);
+        arguments["state"] = json!("new");
+        New { component: record.component, arguments }
+    }
+
+    /// Whether it is what the cluster was made with.
+    pub(crate) fn is_original(&self) -> bool {
+        self.arguments["state"] == "original"
+    }
+
+    /// A file of this host that the record names.
+    pub(crate) fn path(&self, field: &str) -> Option<PathBuf> {
+        self.arguments[field].as_str().map(PathBuf::from)
     }
 }
 
 /// Have nodectl build it.
-pub(super) fn built(dirs: &StateDirs, component: Component, source: &str) -> Result<Vec<New>, SwapError> {
+pub(crate) fn built(dirs: &StateDirs, component: Component, source: &str) -> Result<Vec<New>, SwapError> {
     Ok(records(dirs, component, source, &[])?.iter().map(New::of).collect())
 }
 

@@ -1,6 +1,5 @@
-//! A running cluster, of which components are replaced.
+//! The running cluster whose components are swapped: its nodes, its lock, and the record of a swap.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -8,36 +7,30 @@ use foundation::lock::Lock;
 use foundation::name::Name;
 use foundation::record::{Component, Kind};
 use foundation::state::StateDirs;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{New, SwapError};
-use crate::ansible::{Ansible, AnsibleArgs, Begun, Play};
+use super::{New, SwapError, roll_out};
 use crate::cluster::ClusterFiles;
 use crate::inventory::Inventory;
 use crate::placement;
-use crate::up::rounded;
+use crate::seconds::rounded;
+use crate::ssh::parallel::Parallel;
 
-/// A cluster that is there, and what changes it.
+/// A running cluster.
 pub(crate) struct Running<'a> {
     name: &'a Name,
     dirs: &'a StateDirs,
     files: ClusterFiles,
     inventory: Inventory,
-    ansible: Ansible,
-    interrupted: &'a Arc<AtomicBool>,
+    interrupted: &'a AtomicBool,
 }
 
 impl<'a> Running<'a> {
     /// The cluster `name`.
-    pub(crate) fn open(
-        dirs: &'a StateDirs,
-        ansible: &AnsibleArgs,
-        name: &'a Name,
-        interrupted: &'a Arc<AtomicBool>,
-    ) -> Result<Self, SwapError> {
+    pub(crate) fn open(dirs: &'a StateDirs, name: &'a Name, interrupted: &'a AtomicBool) -> Result<Self, SwapError> {
         let files = ClusterFiles::new(dirs, name);
         let inventory = files.open()?;
-        Ok(Running { name, dirs, files, inventory, ansible: Ansible::find(ansible, dirs)?, interrupted })
+        Ok(Running { name, dirs, files, inventory, interrupted })
     }
 
     /// Where things are kept.
@@ -45,7 +38,7 @@ impl<'a> Running<'a> {
         self.dirs
     }
 
-    /// Hold the right to change it.
+    /// Take the lock that every command takes which changes the cluster.
     pub(crate) fn lock(&self) -> Result<Lock, SwapError> {
         Ok(self.files.lock(self.dirs)?)
     }
@@ -55,7 +48,7 @@ impl<'a> Running<'a> {
         &self.inventory
     }
 
-    /// The nodes that a component is to be replaced on: all that it runs on, or those that are `named`.
+    /// The nodes on which a component is replaced: all that run it, or those that are `named`.
     pub(crate) fn nodes(&self, component: Component, named: &[Name]) -> Result<Vec<Name>, SwapError> {
         if component.kind() == Kind::Workload && !named.is_empty() {
             return Err(SwapError::Everywhere(component));
@@ -63,34 +56,36 @@ impl<'a> Running<'a> {
         self.that_run(component, named)
     }
 
-    /// The nodes that it runs on, or those of them that are `named`.
+    /// The nodes that run it, or those of them that are `named`.
     pub(crate) fn that_run(&self, component: Component, named: &[Name]) -> Result<Vec<Name>, SwapError> {
         Ok(placement::nodes(component, named, &self.inventory)?)
     }
 
-    /// Start what will put a new one in place on these nodes: while it is built.
-    pub(crate) fn begin(&self, nodes: &[Name]) -> Result<Begun, SwapError> {
-        Ok(self.ansible.begin(&Play { nodes, ..Play::new("swap") }, self.dirs, &self.files)?)
+    /// Log in to the nodes on which a new one will be put in place: while it is built.
+    pub(crate) fn log_in(&self, nodes: &[Name]) -> Result<Parallel<'a>, SwapError> {
+        Ok(Parallel::start(&self.inventory, nodes, self.interrupted)?)
     }
 
     /// Put a new one in place, and return its record. The caller holds the lock.
-    pub(crate) fn put(&self, new: &New, begun: Begun, timeout: u64, build: Duration) -> Result<Value, SwapError> {
+    pub(crate) fn roll_out(
+        &self,
+        new: &New,
+        mut on: Parallel<'_>,
+        timeout: u64,
+        build: Duration,
+    ) -> Result<Value, SwapError> {
         let started = Instant::now();
-        let mut variables = new.variables.clone();
-        variables["timeout"] = json!(timeout);
-        // On each node it may be awaited, taken back, and taken back again for another node's sake.
-        let deadline = Duration::from_secs(timeout * 3 + 300);
-        let input = Map::from_iter([("swap".to_owned(), variables)]);
-        let summary = begun.run(Some(&input), deadline, self.interrupted)?;
+        let first: Vec<_> = self.inventory.control_plane().into_iter().take(1).cloned().collect();
+        let changed = roll_out::roll_out(&mut on, new, &first, timeout)?;
         Ok(json!({
             "cluster": self.name,
             "component": new.component,
-            "version": new.variables["version"],
-            "sha256": new.variables["sha256"],
-            "changed": summary.changed,
-            "build": rounded(build.as_secs_f64()),
-            "seconds": rounded(started.elapsed().as_secs_f64()),
-            "steps": summary.steps,
+            "version": new.arguments["version"],
+            "sha256": new.arguments["sha256"],
+            "changed": changed,
+            "build": rounded(build),
+            "seconds": rounded(started.elapsed()),
+            "steps": on.steps(),
         }))
     }
 }

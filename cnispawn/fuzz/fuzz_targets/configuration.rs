@@ -1,10 +1,10 @@
-//! A network's configuration and the options beside it: whoever writes into /etc/cni/net.d, or a command line.
+//! A network's configuration, as any program may write it into /etc/cni/net.d, and the options of the command line.
 
 #![no_main]
 
+use cnispawn::cli::{Bandwidth, NetworkOption, Publish};
 use cnispawn::cni::attachment::{join_args, parse_args, parse_capability_args};
 use cnispawn::cni::{Attachment, NetworkList};
-use cnispawn::options::{Bandwidth, NetworkOption, Publish};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};
 

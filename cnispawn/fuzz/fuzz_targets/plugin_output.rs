@@ -1,14 +1,14 @@
-//! What a plugin prints: a result of any version, an error; and what is made of it: resolv.conf, the cache.
+//! A plugin's output: a result of any version, or an error; and what becomes of it: resolv.conf, the cache.
 
 #![no_main]
 
 use cnispawn::cni::cache;
+use cnispawn::cni::dns::resolv_conf;
 use cnispawn::cni::failure::ErrorObject;
 use cnispawn::cni::result::{accept, addresses, convert};
 use cnispawn::cni::version::KNOWN;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
-use foundation::resolv_conf::resolv_conf;
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(error) = serde_json::from_slice::<ErrorObject>(data) {
@@ -16,7 +16,7 @@ fuzz_target!(|data: &[u8]| {
     }
     if let Some(result) = cache::result_in(data) {
         for version in KNOWN {
-            // What is cached is old, and not checked again.
+            // A cached result was checked by an earlier version, and is not checked again.
             convert(result.clone(), &version.to_string()).iter().for_each(look_at);
         }
         look_at(&result);
@@ -26,7 +26,7 @@ fuzz_target!(|data: &[u8]| {
         let Ok(accepted) = accept(printed.clone(), &version) else { continue };
         assert_is_result(&accepted, &version);
         for other in KNOWN.map(|version| version.to_string()) {
-            // One without an address has no like before 0.3.0.
+            // A result without an address has no equivalent before 0.3.0.
             if let Ok(converted) = convert(accepted.clone(), &other) {
                 assert_is_result(&converted, &other);
             }

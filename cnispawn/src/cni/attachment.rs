@@ -1,4 +1,4 @@
-//! What one execution of a network's plugins is about: a container's interface in a network.
+//! The subject of ADD, CHECK and DEL: a container's interface in a network.
 
 use std::path::PathBuf;
 
@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::nesting;
 
-/// The parameters of ADD, CHECK and DEL beside the network configuration (libcni's `RuntimeConf`). GC and STATUS, which
-/// are about no container, have the default: nothing.
+/// The parameters of ADD, CHECK and DEL beside the network configuration (libcni's `RuntimeConf`). GC and STATUS
+/// concern no container, and have the default: nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Attachment {
@@ -25,7 +25,7 @@ pub struct Attachment {
     pub capability_args: Map<String, Value>,
 }
 
-/// A parameter that no plugin could be given.
+/// A parameter that no plugin could take.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachmentError {
     /// CNI_ARGS is not made of pairs.
@@ -52,10 +52,7 @@ pub enum AttachmentError {
     },
 }
 
-/// Parse CNI_ARGS, as cnitool does.
-///
-/// # Errors
-/// When a part is no pair.
+/// Parse CNI_ARGS, pairs joined by semicolons, as cnitool does.
 pub fn parse_args(args: &str) -> Result<Vec<(String, String)>, AttachmentError> {
     let invalid = |pair: &str| AttachmentError::Args { args: args.to_owned(), pair: pair.to_owned() };
     let parse = |pair: &str| match pair.split_once('=') {
@@ -72,10 +69,8 @@ pub fn join_args(args: &[(String, String)]) -> String {
     args.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(";")
 }
 
-/// Parse CAP_ARGS: an object whose keys are capabilities.
-///
-/// # Errors
-/// When it is none.
+/// Parse CAP_ARGS, a JSON object whose keys are capabilities. It may not be nested so deep that a record could not hold
+/// it.
 pub fn parse_capability_args(args: &str) -> Result<Map<String, Value>, AttachmentError> {
     if args.is_empty() {
         return Ok(Map::new());
@@ -88,16 +83,13 @@ pub fn parse_capability_args(args: &str) -> Result<Map<String, Value>, Attachmen
 }
 
 /// Check a container id by the specification's rule (section 2, CNI_CONTAINERID), since it becomes part of a path.
-pub fn is_container_id(id: &str) -> bool {
+pub(crate) fn is_container_id(id: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     id.starts_with(|c: char| c.is_ascii_alphanumeric()) && id.chars().all(allowed)
 }
 
 /// Check an interface name by the kernel's rules, as libcni does.
-///
-/// # Errors
-/// When it is not valid.
-pub fn check_if_name(name: &str) -> Result<(), AttachmentError> {
+pub(crate) fn check_if_name(name: &str) -> Result<(), AttachmentError> {
     let forbidden = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
     if (1..=15).contains(&name.len()) && name != "." && name != ".." && !name.contains(forbidden) {
         Ok(())

@@ -10,18 +10,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::attachment::{Attachment, check_if_name, is_container_id};
-use super::conf::NetworkList;
+use super::network::NetworkList;
 use super::result;
 
 const KIND: &str = "cniCacheV1";
 
 /// Where results are kept.
 #[derive(Clone, Debug)]
-pub struct Cache {
+pub(crate) struct Cache {
     /// Shared with libcni: results of whole chains.
     results: PathBuf,
-    /// Ours: results of chains that are being executed. A kill leaves them, and DEL needs them then; a power cut takes
-    /// them with all else that such a chain has made, so they may lie in /run, and need no fsync.
+    /// Ours: results of chains that are being executed. DEL needs them after a kill. A power cut takes them together
+    /// with the interfaces that such a chain has made, so they may be in /run, without fsync.
     partial: PathBuf,
 }
 
@@ -47,16 +47,13 @@ struct Info {
 }
 
 impl Cache {
-    /// The cache below `dir` (libcni's is `/var/lib/cni`), and `partial` for what is ours alone.
-    pub fn new(dir: &Path, partial: PathBuf) -> Self {
+    /// The cache below `dir` (libcni's is `/var/lib/cni`), and `partial` for unfinished chains.
+    pub(crate) fn new(dir: &Path, partial: PathBuf) -> Self {
         Cache { results: dir.join("results"), partial }
     }
 
     /// Keep the result of the whole chain.
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn store(&self, list: &NetworkList, attachment: &Attachment, result: &Value) -> Result<(), FileError> {
+    pub(crate) fn store(&self, list: &NetworkList, attachment: &Attachment, result: &Value) -> Result<(), FileError> {
         let path = self.results.join(file_name(&list.name, attachment));
         let info = Info {
             kind: KIND.to_owned(),
@@ -75,50 +72,45 @@ impl Cache {
     }
 
     /// Keep the result of the plugins so far.
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn store_partial(&self, list: &NetworkList, attachment: &Attachment, result: &Value) -> Result<(), FileError> {
+    pub(crate) fn store_partial(
+        &self,
+        list: &NetworkList,
+        attachment: &Attachment,
+        result: &Value,
+    ) -> Result<(), FileError> {
         files::write_whole(&self.partial_path(&list.name, attachment), result.to_string().as_bytes())
     }
 
-    /// The result of ADD in version `version`, if there is one that can be read.
-    ///
-    /// A damaged file counts as none, as in libcni: DEL must work without.
-    pub fn load(&self, network: &str, version: &str, attachment: &Attachment) -> Option<Value> {
+    /// The result of ADD, converted to `version`. A damaged file is warned of and ignored, as in libcni: DEL must work
+    /// without it.
+    pub(crate) fn load(&self, network: &str, version: &str, attachment: &Attachment) -> Option<Value> {
         let path = self.results.join(file_name(network, attachment));
         let content = fs::read(&path).ok()?;
         readable(&path, result_in(&content), version)
     }
 
-    /// The same; of an ADD that was cut short, the result of the plugins that came through.
-    pub fn load_even_partial(&self, network: &str, version: &str, attachment: &Attachment) -> Option<Value> {
+    /// [`Cache::load`]; if ADD was cut short, the result of the last plugin that succeeded.
+    pub(crate) fn load_even_partial(&self, network: &str, version: &str, attachment: &Attachment) -> Option<Value> {
         self.load(network, version, attachment).or_else(|| {
             let path = self.partial_path(network, attachment);
             readable(&path, serde_json::from_slice(&fs::read(&path).ok()?).ok(), version)
         })
     }
 
-    /// Forget the result, after DEL.
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn remove(&self, network: &str, attachment: &Attachment) -> Result<(), FileError> {
+    /// Remove the result, after DEL.
+    pub(crate) fn remove(&self, network: &str, attachment: &Attachment) -> Result<(), FileError> {
         files::remove_written(&self.partial_path(network, attachment))?;
         files::remove_written(&self.results.join(file_name(network, attachment)))
     }
 
-    /// The attachments to a network that ADD has left a result of, whoever did it. What cannot be read, or could name
-    /// files outside of the cache, is passed over.
-    ///
-    /// # Errors
-    /// When the cache cannot be listed.
-    pub fn attachments(&self, network: &str) -> Result<Vec<Attachment>, FileError> {
+    /// The attachments to a network of which there are results, from cnispawn or any other runtime. Files that cannot
+    /// be read, or that name files outside of the cache, are passed over.
+    pub(crate) fn attachments(&self, network: &str) -> Result<Vec<Attachment>, FileError> {
         let files = files::in_dir(&self.results)?;
         let infos = files.iter().filter_map(|path| Some((path, parse(&fs::read(path).ok()?)?)));
         let infos = infos.filter(|(_, info)| info.network_name == network);
         let attachments = infos.map(|(path, info)| (path, info.attachment()));
-        // The name says what the content says: DEL will remove this very file.
+        // The file is named after its content: DEL will remove the file of that name.
         let own = attachments.filter(|(path, attachment)| {
             let valid = is_container_id(&attachment.container_id) && check_if_name(&attachment.if_name).is_ok();
             valid && path.ends_with(file_name(network, attachment))
@@ -147,13 +139,13 @@ fn is_empty(path: &Path) -> bool {
     path.as_os_str().is_empty()
 }
 
-/// The result in a file of the cache, if there is one.
+/// The result in the content of a cached file, if it holds one.
 pub fn result_in(content: &[u8]) -> Option<Value> {
-    // Before there was a kind, the file was the result.
+    // Before libcni's files had a kind, they held the result alone.
     parse(content).map(|info| info.result).or_else(|| serde_json::from_slice(content).ok())
 }
 
-/// A result in version `version`, or a warning.
+/// The result, converted to `version`; a warning if that is impossible.
 fn readable(path: &Path, result: Option<Value>, version: &str) -> Option<Value> {
     match result.filter(Value::is_object).map(|result| result::convert(result, version)) {
         Some(Ok(result)) => return Some(result),

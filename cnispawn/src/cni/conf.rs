@@ -1,4 +1,4 @@
-//! A network configuration list (CNI specification, section 1), checked as libcni checks it.
+//! Read a network's configuration (CNI specification, section 1), checked as libcni checks it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,55 +7,39 @@ use foundation::files::{self, FileError};
 use serde_json::{Map, Value, json};
 
 use super::nesting;
+use super::network::NetworkList;
 use super::version::{self, VersionError};
 
-/// A network: a chain of plugins under one name.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NetworkList {
-    /// The network's name.
-    pub name: String,
-    /// The specification's version that the plugins are spoken to in; empty when the file says none.
-    pub cni_version: String,
-    /// Whether CHECK is not to be done.
-    pub disable_check: bool,
-    /// Whether GC is not to be done.
-    pub disable_gc: bool,
-    /// The plugins' own configurations, in ADD's order; each has a `type`.
-    pub plugins: Vec<Map<String, Value>>,
-    /// The list as it was read, or as a single plugin's configuration was converted; what libcni caches.
-    pub text: String,
-}
-
-/// A configuration that is none.
+/// Why a text or file is not a network configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfError {
-    /// Not JSON, or no object.
+    /// Not JSON, or not an object.
     #[error("not a JSON object")]
     Json(#[from] serde_json::Error),
     /// A field is missing or of another type.
     #[error("{field:?} is not {wanted}")]
     Field {
-        /// The field.
+        /// Its path, as in `plugins[0].type`.
         field: String,
-        /// What it should be.
+        /// The type that it should have.
         wanted: &'static str,
     },
     /// No record could hold it.
     #[error("a plugin's configuration is nested more than {} levels deep", nesting::MOST)]
     TooDeep,
-    /// The name would not do in a path.
+    /// The name becomes part of paths.
     #[error("network name {name:?} is not valid; begin with a letter or digit and go on with these, '_', '.' and '-'")]
     Name {
         /// The name.
         name: String,
     },
-    /// A version is none.
+    /// One of its versions is not three numbers.
     #[error(transparent)]
     Version(#[from] VersionError),
-    /// The plugins' own files are not to be had.
+    /// A file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// One of them holds no plugin.
+    /// A file in the network's own folder.
     #[error("{} holds no plugin", path.display())]
     Plugin {
         /// The file.
@@ -67,20 +51,14 @@ pub enum ConfError {
 
 impl NetworkList {
     /// Parse a configuration list with all its plugins in it.
-    ///
-    /// # Errors
-    /// When it is none.
     pub fn parse(text: &str) -> Result<Self, ConfError> {
         Self::parse_with(text, |_| Ok(Vec::new()))
     }
 
-    /// Read a `.conflist` file. To the plugins in it come those of `*.conf` files in a folder beside it that is called
-    /// as the network is, in the order of their names, unless it says `loadOnlyInlinedPlugins` (SPEC.md 1.1.0,
-    /// section 1).
-    ///
-    /// # Errors
-    /// When it holds no list.
-    pub fn read(path: &Path) -> Result<Self, ConfError> {
+    /// Read a `.conflist` file. Its plugins are followed by those of the `*.conf` files in a folder beside it that is
+    /// named after the network, in the order of the files' names, unless it says `loadOnlyInlinedPlugins` (SPEC.md
+    /// 1.1.0, section 1).
+    pub(crate) fn read(path: &Path) -> Result<Self, ConfError> {
         let text = fs::read_to_string(path).map_err(FileError::of("read", path))?;
         Self::parse_with(&text, |name| plugins_in(&path.with_file_name(name)))
     }
@@ -115,9 +93,6 @@ impl NetworkList {
     }
 
     /// Parse a single plugin's configuration, as in a `.conf` or `.json` file, and make it a list of one.
-    ///
-    /// # Errors
-    /// When it is none.
     pub fn parse_single(text: &str) -> Result<Self, ConfError> {
         let plugin: Map<String, Value> = serde_json::from_str(text)?;
         let version = string(&plugin, "cniVersion")?;
@@ -125,78 +100,9 @@ impl NetworkList {
         let list = json!({ "cniVersion": version, "name": string(&plugin, "name")?, "plugins": [plugin] });
         Self::parse(&list.to_string())
     }
-
-    /// The list with all its plugins in it, from which [`NetworkList::parse`] makes the same list again.
-    pub fn inlined(&self) -> String {
-        json!({
-            "cniVersion": self.cni_version, "name": self.name, "disableCheck": self.disable_check,
-            "disableGC": self.disable_gc, "plugins": self.plugins,
-        })
-        .to_string()
-    }
-
-    /// What a plugin of the list reads on its standard input: its own configuration, with what the runtime adds.
-    pub fn plugin_conf(
-        &self,
-        plugin: &Map<String, Value>,
-        capability_args: &Map<String, Value>,
-        prev_result: Option<&Value>,
-    ) -> Value {
-        let mut added = Map::new();
-        if let Some(result) = prev_result {
-            added.insert("prevResult".into(), result.clone());
-        }
-        let declared =
-            capabilities(plugin).filter_map(|name| Some((name.to_owned(), capability_args.get(name)?.clone())));
-        let given: Map<_, _> = declared.collect();
-        if !given.is_empty() {
-            added.insert("runtimeConfig".into(), given.into());
-        }
-        self.conf_with(plugin, added)
-    }
-
-    /// A plugin's configuration with the network's name and version, and what an operation adds.
-    pub fn conf_with(&self, plugin: &Map<String, Value>, mut added: Map<String, Value>) -> Value {
-        let mut conf = plugin.clone();
-        conf.insert("name".into(), self.name.clone().into());
-        conf.insert("cniVersion".into(), self.cni_version.clone().into());
-        conf.append(&mut added);
-        Value::Object(conf)
-    }
-
-    /// Whether one of the plugins takes the capability.
-    pub fn takes(&self, capability: &str) -> bool {
-        self.plugins.iter().flat_map(capabilities).any(|declared| declared == capability)
-    }
-
-    /// Whether a result of the network may name nameservers: it is told some, or asks for them.
-    pub fn may_name_servers(&self) -> bool {
-        self.plugins.iter().any(|plugin| {
-            let ipam = plugin.get("ipam").unwrap_or(&Value::Null);
-            let asks = ipam.get("type").is_some_and(|name| name == "dhcp");
-            plugin.contains_key("dns") || ["dns", "resolvConf"].iter().any(|key| ipam.get(key).is_some()) || asks
-        })
-    }
-
-    /// The programs that the list runs: each plugin's, and that of its address management.
-    pub fn programs(&self) -> impl Iterator<Item = &str> {
-        let ipam = |plugin: &'_ Map<_, _>| plugin.get("ipam").and_then(|ipam: &Value| ipam.get("type")).is_some();
-        self.plugins.iter().flat_map(move |plugin| {
-            let own = plugin.get("type").and_then(Value::as_str);
-            let addresses = ipam(plugin).then(|| plugin["ipam"]["type"].as_str()).flatten();
-            // A plugin without addresses may say so with an empty type.
-            own.into_iter().chain(addresses.filter(|program| !program.is_empty()))
-        })
-    }
 }
 
-/// The capabilities that a plugin's configuration declares.
-fn capabilities(plugin: &Map<String, Value>) -> impl Iterator<Item = &str> {
-    let declared = plugin.get("capabilities").and_then(Value::as_object).into_iter().flatten();
-    declared.filter(|(_, supported)| **supported == Value::Bool(true)).map(|(name, _)| name.as_str())
-}
-
-/// The version to speak: the newest that we know of `cniVersion` and `cniVersions` (SPEC.md 1.1.0, section 1).
+/// The version to use: the newest of `cniVersion` and `cniVersions` that we know (SPEC.md 1.1.0, section 1).
 fn negotiate(list: &Map<String, Value>) -> Result<String, ConfError> {
     let single = string(list, "cniVersion")?;
     let Some(versions) = list.get("cniVersions") else { return Ok(single.to_owned()) };
@@ -208,7 +114,7 @@ fn negotiate(list: &Map<String, Value>) -> Result<String, ConfError> {
     Ok(version::newest_spoken(all)?.unwrap_or(single).to_owned())
 }
 
-/// The plugins of a network's own folder, which need not be there.
+/// The plugins in a network's own folder; none without a folder.
 fn plugins_in(dir: &Path) -> Result<Vec<Map<String, Value>>, ConfError> {
     let mut plugins = Vec::new();
     for path in files::with_extensions(dir, &["conf"])? {
@@ -257,7 +163,7 @@ fn string<'v>(object: &'v Map<String, Value>, key: &str) -> Result<&'v str, Conf
     }
 }
 
-/// A boolean, which libcni takes as a string too.
+/// A boolean; libcni takes it as a string, too.
 fn boolean(object: &Map<String, Value>, key: &str) -> Result<bool, ConfError> {
     match object.get(key) {
         None => Ok(false),
@@ -275,32 +181,6 @@ fn field(field: &str, wanted: &'static str) -> ConfError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const LIST: &str = r#"{"cniVersion": "1.0.0", "name": "net", "unknown": 1, "plugins": [
-        {"type": "bridge", "ipam": {"type": "host-local"}, "mystery": [true]},
-        {"type": "portmap", "capabilities": {"portMappings": true, "bandwidth": false}}]}"#;
-
-    #[test]
-    fn a_plugin_gets_its_own_configuration_and_what_it_declares() {
-        let list = NetworkList::parse(LIST).expect("a list");
-        let capability_args = json!({"portMappings": [{"hostPort": 1}], "bandwidth": {}, "ips": []});
-        let capability_args = capability_args.as_object().expect("an object");
-        let prev = json!({"ips": []});
-        assert_eq!(
-            list.plugin_conf(&list.plugins[1], capability_args, Some(&prev)),
-            json!({"type": "portmap", "capabilities": {"portMappings": true, "bandwidth": false}, "name": "net",
-                "cniVersion": "1.0.0", "prevResult": {"ips": []}, "runtimeConfig": {"portMappings": [{"hostPort": 1}]}})
-        );
-        let first = list.plugin_conf(&list.plugins[0], capability_args, None);
-        assert_eq!(first["mystery"], json!([true]), "unknown fields pass through");
-        assert!(first.get("prevResult").is_none() && first.get("runtimeConfig").is_none());
-    }
-
-    #[test]
-    fn address_management_is_a_program_too() {
-        let list = NetworkList::parse(LIST).expect("a list");
-        assert_eq!(list.programs().collect::<Vec<_>>(), ["bridge", "host-local", "portmap"]);
-    }
 
     #[test]
     fn a_single_plugin_becomes_a_list() {

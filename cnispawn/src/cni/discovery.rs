@@ -6,55 +6,38 @@ use std::path::{Path, PathBuf};
 
 use foundation::files::{self, FileError};
 
-use super::conf::{ConfError, NetworkList};
+use super::conf::ConfError;
+use super::network::NetworkList;
+
+/// Where network configurations are by default, for libcni and every runtime.
+pub(crate) const DEFAULT_CONF_DIR: &str = "/etc/cni/net.d";
 
 /// Why no network was found.
 #[derive(Debug, thiserror::Error)]
-pub enum DiscoveryError {
-    /// There is no such directory.
+pub(crate) enum DiscoveryError {
     #[error("no CNI configuration directory {}; make it and write a conflist there, or name another with --conf-dir", dir.display())]
-    NoDir {
-        /// The directory.
-        dir: PathBuf,
-    },
-    /// The directory could not be read.
+    NoDir { dir: PathBuf },
     #[error(transparent)]
     Dir(#[from] FileError),
-    /// It has no network at all.
     #[error(
         "no CNI network in {}: no valid *.conflist, *.conf or *.json{faults}; write one there or name another directory with --conf-dir",
         dir.display()
     )]
-    Empty {
-        /// The directory.
-        dir: PathBuf,
-        /// Files that may have been meant.
-        faults: Faults,
-    },
-    /// It has others.
+    Empty { dir: PathBuf, faults: Faults },
     #[error("no CNI network {name:?} in {}, which has {}{faults}", dir.display(), found.join(", "))]
-    NotFound {
-        /// The directory.
-        dir: PathBuf,
-        /// The network asked for.
-        name: String,
-        /// Those that are there.
-        found: Vec<String>,
-        /// Files that may have been meant.
-        faults: Faults,
-    },
+    NotFound { dir: PathBuf, name: String, found: Vec<String>, faults: Faults },
 }
 
 impl DiscoveryError {
-    /// Whether the directory has no network, and no file that may have been meant as one.
-    pub fn is_nothing_there(&self) -> bool {
+    /// Whether the directory has neither a network nor a malformed file.
+    pub(crate) fn is_nothing_there(&self) -> bool {
         matches!(self, DiscoveryError::Empty { faults, .. } if faults.0.is_empty())
     }
 }
 
 /// Files that hold no valid configuration, and why.
 #[derive(Debug, Default)]
-pub struct Faults(Vec<(PathBuf, String)>);
+pub(crate) struct Faults(Vec<(PathBuf, String)>);
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,12 +48,9 @@ impl fmt::Display for Faults {
 /// The network `name` of the directory `dir`; without a name the first, in the order of the files' names, as container
 /// runtimes choose theirs.
 ///
-/// Where a name is asked for, lists go before single plugins, as in libcni. A malformed file is warned of, and hides no
-/// other.
-///
-/// # Errors
-/// When there is none.
-pub fn find(dir: &Path, name: Option<&str>) -> Result<NetworkList, DiscoveryError> {
+/// With a name, lists are searched before single plugins, as in libcni. A malformed file is warned of, and does not
+/// hide the others.
+pub(crate) fn find(dir: &Path, name: Option<&str>) -> Result<NetworkList, DiscoveryError> {
     if !dir.exists() {
         return Err(DiscoveryError::NoDir { dir: dir.to_owned() });
     }

@@ -20,24 +20,24 @@ use serde_json::Value;
 
 use super::attachment::Attachment;
 use super::output::{Keep, Output};
-use crate::orphan;
+use super::processes;
 
-/// How much of a plugin's standard output is kept: its beginning. No result is longer.
+/// How much of a plugin's standard output is kept: its beginning. Results are shorter.
 pub(super) const STDOUT_LIMIT: usize = 1 << 20;
 /// How much of its standard error is kept: its end, for an error.
 const STDERR_LIMIT: usize = 16 << 10;
 /// How long a killed process may take to be gone.
 const KILLED: Duration = Duration::from_secs(20);
 
-/// A running plugin. Its input is a file in memory, which it need not read; its output is read while it runs, and most
-/// of it forgotten when there is too much.
+/// A running plugin. Its input is a file in memory, so that it need not read all of it; its output is read while it
+/// runs, and cut to a limit.
 pub(super) struct Execution {
     child: Child,
     stdout: Output,
     stderr: Output,
 }
 
-/// An ended plugin.
+/// A plugin that has ended.
 pub(super) struct Ended {
     /// How it ended; `None` when it had to be killed.
     pub(super) status: Option<ExitStatus>,
@@ -48,7 +48,7 @@ pub(super) struct Ended {
 }
 
 impl Execution {
-    /// Start it with an environment beside our own, and `conf` on its standard input.
+    /// Start a plugin with `environment` added to our own, and `conf` on its standard input.
     pub(super) fn start(path: &Path, environment: &[(&'static str, OsString)], conf: &Value) -> io::Result<Self> {
         let mut stdin: File = memfd_create("stdin", MFdFlags::MFD_CLOEXEC)?.into();
         stdin.write_all(conf.to_string().as_bytes())?;
@@ -58,7 +58,7 @@ impl Execution {
             let mut command = Command::new(path);
             command.envs(environment.iter().map(|(name, value)| (OsStr::new(name), value)));
             command.stdin(stdin.try_clone()?).stdout(Stdio::piped()).stderr(Stdio::piped());
-            // A group of its own, to be killed with its children; and a terminal's ^C ends us, not a plugin midway.
+            // A process group of its own, to be killed with its children. A terminal's ^C ends us, not a plugin midway.
             command.process_group(0);
             match command.spawn() {
                 Ok(mut child) => {
@@ -66,7 +66,7 @@ impl Execution {
                     let stderr = output(child.stderr.take(), Keep::End(STDERR_LIMIT))?;
                     return Ok(Execution { child, stdout, stderr });
                 }
-                // ETXTBSY: it is just being installed, or a thread of ours has forked while it was written.
+                // ETXTBSY: it is being installed, or a thread of ours has forked while it was written.
                 Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && attempts < 50 => attempts += 1,
                 Err(error) => return Err(error),
             }
@@ -74,8 +74,8 @@ impl Execution {
         }
     }
 
-    /// Wait for its end, which is not that of its output: a child that it leaves behind may keep that open. When it takes
-    /// too long, all processes that work on the attachment are ended.
+    /// Wait for the end of the process, not of its output: a child that it leaves behind may keep that open. After
+    /// `timeout`, all processes that work on the attachment are killed.
     pub(super) fn wait(mut self, timeout: Duration, attachment: &Attachment) -> io::Result<Ended> {
         let ended = self.read_until_end(timeout)?;
         if !ended {
@@ -93,7 +93,7 @@ impl Execution {
         let (pidfd, deadline) = (pidfd(self.child.id().cast_signed())?, Instant::now() + timeout);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            // Rounded up: a rest of less than a millisecond would be none.
+            // Rounded up: less than a millisecond would become zero.
             let left = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
             let pipes = [&self.stdout, &self.stderr].into_iter().filter_map(Output::pipe);
             let fds = std::iter::once(pidfd.as_fd()).chain(pipes.map(AsFd::as_fd));
@@ -105,7 +105,7 @@ impl Execution {
             if fds[0].any().unwrap_or_default() {
                 return Ok(true);
             }
-            // However much it prints.
+            // Checked here, too: a plugin that prints without end never lets poll(2) time out.
             if Instant::now() >= deadline {
                 return Ok(false);
             }
@@ -122,7 +122,7 @@ impl Execution {
             return Ok(());
         }
         // Children that have left the group, as daemons do, are still known by their environment.
-        end_all(|| orphan::plugins(container_id, netns, Some(if_name)), Duration::ZERO, KILLED).map(drop)
+        end_all(|| processes::of_attachment(container_id, netns, Some(if_name)), Duration::ZERO, KILLED).map(drop)
     }
 }
 

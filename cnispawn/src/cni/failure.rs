@@ -1,4 +1,4 @@
-//! How a plugin fails, told so that it can be replayed.
+//! How a plugin fails, shown so that the failure can be replayed.
 
 use std::fmt;
 use std::io;
@@ -7,87 +7,32 @@ use std::process::ExitStatus;
 
 use serde::Deserialize;
 
-use super::plugin::Command;
+use super::command::Command;
 use super::result::ResultError;
 
 /// Why a plugin failed.
 #[derive(Debug, thiserror::Error)]
-pub enum PluginError {
-    /// It is not installed.
+pub(crate) enum PluginError {
     #[error(
         "CNI plugin {name:?} not found in {}; install containernetworking-plugins or name its directory with --plugin-dir",
         shown(dirs)
     )]
-    NotFound {
-        /// The plugin.
-        name: String,
-        /// Where it was looked for.
-        dirs: Vec<PathBuf>,
-    },
-    /// It could not be started.
+    NotFound { name: String, dirs: Vec<PathBuf> },
     #[error("cannot execute CNI plugin {}", path.display())]
-    Execute {
-        /// Its path.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It did not end in time.
+    Execute { path: PathBuf, source: io::Error },
     #[error(
         "CNI plugin {name:?} was killed: {command} took longer than {seconds} s; give it more with --plugin-timeout{tail}"
     )]
-    Timeout {
-        /// The plugin.
-        name: String,
-        /// What it was to do.
-        command: Command,
-        /// The deadline.
-        seconds: u64,
-        /// The end of its standard error, and how to run it by hand.
-        tail: Box<Tail>,
-    },
-    /// It said what is wrong (CNI specification, section 5, Error).
+    Timeout { name: String, command: Command, seconds: u64, tail: Box<Tail> },
+    /// It printed an error object (CNI specification, section 5, Error).
     #[error("CNI plugin {name:?} failed to {command}: {error}{tail}")]
-    Reported {
-        /// The plugin.
-        name: String,
-        /// What it was to do.
-        command: Command,
-        /// The error object.
-        error: Box<ErrorObject>,
-        /// The end of its standard error, and how to run it by hand.
-        tail: Box<Tail>,
-    },
-    /// It said nothing that could be understood.
+    Reported { name: String, command: Command, error: Box<ErrorObject>, tail: Box<Tail> },
     #[error("CNI plugin {name:?} failed to {command} with {status} and no error object{tail}")]
-    Failed {
-        /// The plugin.
-        name: String,
-        /// What it was to do.
-        command: Command,
-        /// How it ended.
-        status: ExitStatus,
-        /// The end of its standard error, and how to run it by hand.
-        tail: Box<Tail>,
-    },
-    /// ADD succeeded without a result.
+    Failed { name: String, command: Command, status: ExitStatus, tail: Box<Tail> },
     #[error("CNI plugin {name:?} printed no result of ADD: {why}{tail}")]
-    NoResult {
-        /// The plugin.
-        name: String,
-        /// What is wrong with what it printed.
-        why: Box<ResultError>,
-        /// The end of its standard error, and how to run it by hand.
-        tail: Box<Tail>,
-    },
-    /// VERSION succeeded without versions.
-    #[error("CNI plugin {name:?} did not say which versions it speaks, but {stdout:?}")]
-    NoVersions {
-        /// The plugin.
-        name: String,
-        /// What it printed.
-        stdout: String,
-    },
+    NoResult { name: String, why: Box<ResultError>, tail: Box<Tail> },
+    #[error("CNI plugin {name:?} did not print the versions that it speaks, but {stdout:?}")]
+    NoVersions { name: String, stdout: String },
 }
 
 impl PluginError {
@@ -115,9 +60,9 @@ impl fmt::Display for ErrorObject {
     }
 }
 
-/// What follows an error: last lines, and a command to paste.
+/// What follows an error: the last lines of standard error, and a command to paste.
 #[derive(Debug)]
-pub struct Tail {
+pub(crate) struct Tail {
     pub(super) stderr: String,
     pub(super) replay: String,
 }

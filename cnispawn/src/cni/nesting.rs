@@ -1,11 +1,11 @@
-//! How deep JSON of others may be nested.
+//! How deep JSON that others have written may be nested.
 //!
-//! serde_json reads 127 levels. What we take becomes part of a record, a cache file and a plugin's configuration, a few
-//! levels down, and must be readable there: a container with a record that cannot be read could not be undone.
+//! serde_json reads 127 levels. The text becomes part of a record, a cache file and a plugin's configuration, a few
+//! levels down, and must be readable there: without a readable record, a container could not be undone.
 
 use serde_json::Value;
 
-/// The levels that are taken.
+/// The levels that are accepted.
 pub(super) const MOST: usize = 100;
 
 /// Whether a value has more levels.

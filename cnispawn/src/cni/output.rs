@@ -1,9 +1,9 @@
-//! What a plugin prints, read as it comes, and no more of it kept than is of use.
+//! What a plugin prints: read while it runs, kept up to a limit.
 
 use std::fs::File;
 use std::io::{self, Read};
 
-/// What is read at once: as much as a pipe holds by default (pipe(7)).
+/// How much is read at once: as much as a pipe holds by default (pipe(7)).
 const CHUNK: usize = 64 << 10;
 
 /// Which part of the output is kept.
@@ -27,12 +27,12 @@ impl Output {
         Output { pipe, keep, kept: Vec::new() }
     }
 
-    /// What to wait for, unless it has ended.
+    /// The pipe to wait for, until its end.
     pub(super) fn pipe(&self) -> Option<&File> {
         self.pipe.as_ref()
     }
 
-    /// Read what is there, or a part of it. Returns how much it was.
+    /// Read what is there, or a part of it. Returns its length.
     pub(super) fn read_some(&mut self) -> io::Result<usize> {
         let Some(pipe) = &mut self.pipe else { return Ok(0) };
         let mut chunk = [0; CHUNK];
@@ -48,8 +48,8 @@ impl Output {
         Ok(0)
     }
 
-    /// Read what the plugin has left in the pipe. No pipe holds more than a mebibyte (pipe(7), pipe-max-size): beyond,
-    /// a child that the plugin has left behind is still writing.
+    /// Read what the plugin has left in the pipe: at most a mebibyte (pipe(7), pipe-max-size). More comes from a child
+    /// that the plugin has left behind.
     pub(super) fn read_rest(&mut self) -> io::Result<()> {
         let mut read = 0;
         while read < 1 << 20 {
@@ -61,7 +61,7 @@ impl Output {
         Ok(())
     }
 
-    /// What was kept.
+    /// The kept part.
     pub(super) fn kept(mut self) -> Vec<u8> {
         if let Keep::End(limit) = self.keep {
             self.kept.drain(..self.kept.len().saturating_sub(limit));

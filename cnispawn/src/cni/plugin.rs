@@ -1,123 +1,47 @@
-//! Find a plugin and execute it once (CNI specification, section 2).
+//! Execute a plugin once (CNI specification, section 2).
 
-use std::ffi::{OsStr, OsString};
-use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::builder::TypedValueParser;
-use nix::unistd::{AccessFlags, access};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::attachment::{Attachment, join_args};
+use super::command::Command;
 use super::execution::{Ended, Execution, STDOUT_LIMIT};
 use super::failure::{ErrorObject, PluginError, Tail};
+use super::program;
 use super::result::{self, ResultError};
 use super::version;
 
-/// Where plugins are, and how long each may take.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
+/// Where plugins are, and how long each may run. Recorded for each attachment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Plugins {
-    /// Directories with CNI plugins, separated by colons
-    #[arg(
-        long = "plugin-dir",
-        global = true,
-        value_name = "DIRS",
-        env = "CNI_PATH",
-        value_delimiter = ':',
-        value_parser = clap::builder::OsStringValueParser::new().map(PathBuf::from),
-        default_value = "/opt/cni/bin:/usr/lib/cni:/usr/libexec/cni"
-    )]
+pub(crate) struct Plugins {
+    /// The directories that are searched, in this order.
     pub dirs: Vec<PathBuf>,
-    /// Seconds after which a plugin is killed
-    #[arg(
-        long = "plugin-timeout",
-        global = true,
-        value_name = "SECONDS",
-        env = "CNISPAWN_PLUGIN_TIMEOUT",
-        default_value_t = 60
-    )]
+    /// Seconds after which a plugin is killed.
     pub timeout: u64,
 }
 
-/// CNI_COMMAND.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Make an interface.
-    Add,
-    /// Check that it is as it was made.
-    Check,
-    /// Remove it.
-    Del,
-    /// Free what belongs to attachments that are no longer valid.
-    Gc,
-    /// Tell whether ADD can be served.
-    Status,
-    /// Tell which versions of the specification are spoken.
-    Version,
-}
-
-impl fmt::Display for Command {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Command::Add => "ADD",
-            Command::Check => "CHECK",
-            Command::Del => "DEL",
-            Command::Gc => "GC",
-            Command::Status => "STATUS",
-            Command::Version => "VERSION",
-        })
-    }
-}
-
 impl Plugins {
-    /// The path of a plugin.
-    ///
-    /// # Errors
-    /// When none of the directories has it.
-    pub fn find(&self, name: &str) -> Result<PathBuf, PluginError> {
-        // A name is not a path: it may not lead elsewhere.
-        // Nor is an empty part of CNI_PATH a directory.
-        let dirs = || self.dirs.iter().filter(|dir| !dir.as_os_str().is_empty());
-        let named = || dirs().filter(|_| !name.contains('/')).map(|dir| dir.join(name));
-        let found = named().find(|path| path.is_file());
-        found.ok_or_else(|| PluginError::NotFound { name: name.to_owned(), dirs: self.dirs.clone() })
-    }
-
-    /// Find a plugin, and look whether the kernel would execute it. Found out later, networks would be half-made, and
-    /// this plugin's DEL could be executed no more than its ADD.
-    ///
-    /// # Errors
-    /// When it is missing, or would not be executed.
-    pub fn check(&self, name: &str) -> Result<(), PluginError> {
-        let path = self.find(name)?;
-        check_program(&path).map_err(|source| PluginError::Execute { path, source })
-    }
-
     /// Execute a plugin to its end, with `conf` on its standard input. Returns what it printed.
-    ///
-    /// # Errors
-    /// When it is missing, fails or takes too long.
-    pub fn execute(
+    pub(super) fn execute(
         &self,
         name: &str,
         command: Command,
         attachment: &Attachment,
         conf: &Value,
     ) -> Result<Vec<u8>, PluginError> {
-        let path = self.find(name)?;
+        let path = program::find(&self.dirs, name)?;
         let environment = self.environment(command, attachment);
         let replay = replay(&path, &environment, conf);
         tracing::debug!("{replay}");
 
         let broken = |source| PluginError::Execute { path: path.clone(), source };
         let run = Execution::start(&path, &environment, conf).map_err(broken)?;
-        // A century, where more is asked for: the clock ends somewhere.
+        // At most a century: `Instant` overflows beyond.
         let timeout = Duration::from_secs(self.timeout.min(u32::MAX.into()));
         let Ended { status, stdout, stderr } = run.wait(timeout, attachment).map_err(broken)?;
         tracing::debug!("{name} {command}: {}", String::from_utf8_lossy(&stdout));
@@ -137,10 +61,7 @@ impl Plugins {
     }
 
     /// ADD: execute a plugin that prints a result. Returns it in the version of `conf`.
-    ///
-    /// # Errors
-    /// As [`Plugins::execute`], and when it prints none.
-    pub fn add(&self, name: &str, attachment: &Attachment, conf: &Value) -> Result<Value, PluginError> {
+    pub(super) fn add(&self, name: &str, attachment: &Attachment, conf: &Value) -> Result<Value, PluginError> {
         let stdout = self.execute(name, Command::Add, attachment, conf)?;
         let version = conf["cniVersion"].as_str().unwrap_or_default();
         let printed = serde_json::from_slice(&stdout).map_err(|_| match stdout.len() {
@@ -159,11 +80,8 @@ impl Plugins {
     }
 
     /// VERSION: the versions that a plugin speaks (CNI specification, section 5, Version).
-    ///
-    /// # Errors
-    /// As [`Plugins::execute`], and when it does not say.
-    pub fn versions(&self, name: &str) -> Result<Vec<String>, PluginError> {
-        // Plugins that are older than VERSION insist on these two; libcni gives them the same words.
+    pub(super) fn versions(&self, name: &str) -> Result<Vec<String>, PluginError> {
+        // Plugins that are older than VERSION require these two; libcni gives them the same words.
         let attachment = Attachment { netns: "dummy".into(), if_name: "dummy".into(), ..Attachment::default() };
         let conf = json!({ "cniVersion": version::NEWEST.to_string() });
         let stdout = match self.execute(name, Command::Version, &attachment, &conf) {
@@ -181,9 +99,9 @@ impl Plugins {
         }
     }
 
-    /// An execution as a line for a shell.
-    pub fn replay(&self, name: &str, command: Command, attachment: &Attachment, conf: &Value) -> String {
-        let path = self.find(name).unwrap_or_else(|_| name.into());
+    /// An execution as a line to paste into a shell.
+    pub(crate) fn replay(&self, name: &str, command: Command, attachment: &Attachment, conf: &Value) -> String {
+        let path = program::find(&self.dirs, name).unwrap_or_else(|_| name.into());
         replay(&path, &self.environment(command, attachment), conf)
     }
 
@@ -201,25 +119,6 @@ impl Plugins {
     }
 }
 
-/// What execve(2) would say of a program's file.
-fn check_program(path: &Path) -> io::Result<()> {
-    access(path, AccessFlags::X_OK)?;
-    let mut start = Vec::new();
-    // The kernel reads no more of a script's first line.
-    File::open(path)?.take(256).read_to_end(&mut start)?;
-    if start.is_empty() {
-        return Err(io::Error::other("it is empty"));
-    }
-    let line = start.strip_prefix(b"#!").and_then(|rest| rest.split(|&byte| byte == b'\n').next());
-    let mut words = line.unwrap_or_default().split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    let interpreter = words.next().map(|word| Path::new(OsStr::from_bytes(word)));
-    match interpreter.filter(|interpreter| !interpreter.exists()) {
-        // ENOENT, which would seem to be about the plugin.
-        Some(missing) => Err(io::Error::other(format!("its interpreter {} is missing", missing.display()))),
-        None => Ok(()),
-    }
-}
-
 /// The beginning of what a plugin printed, for an error.
 fn shown_start(stdout: &[u8]) -> String {
     const SHOWN: usize = 400;
@@ -229,9 +128,9 @@ fn shown_start(stdout: &[u8]) -> String {
     }
 }
 
-/// An execution as a line for a shell.
+/// An execution as a line to paste into a shell.
 fn replay(path: &Path, environment: &[(&'static str, OsString)], conf: &Value) -> String {
-    // Assignments before the command: quoted whole, they would be the command.
+    // Assignments are not quoted whole: the shell would take one for the command.
     let assignments: String = environment
         .iter()
         .map(|(name, value)| format!("{name}={} ", shell_words::quote(&value.to_string_lossy())))
@@ -337,35 +236,5 @@ mod tests {
     #[test]
     fn the_longest_timeout_is_a_number_like_any_other() {
         add("echo {}", u64::MAX).expect("a result");
-    }
-
-    #[test]
-    fn what_the_kernel_would_not_execute_is_told_before_it_is_asked_to() -> Result<(), Box<dyn std::error::Error>> {
-        let dir = tempfile::tempdir()?;
-        let plugins = Plugins { dirs: vec![dir.path().to_owned()], timeout: 1 };
-        let path = dir.path().join("x");
-        for (content, mode, why) in [
-            ("#!/bin/sh", 0o755, None),
-            ("\x7fELF", 0o755, None),
-            ("#!/bin/sh", 0o644, Some("Permission denied")),
-            ("", 0o755, Some("it is empty")),
-            ("#! /no/sh -e\nx", 0o755, Some("its interpreter /no/sh is missing")),
-        ] {
-            fs::write(&path, content)?;
-            fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
-            let told = plugins.check("x").err().map(|error| foundation::error_chain(&error));
-            assert_eq!(told.is_some(), why.is_some(), "{told:?}");
-            assert!(told.unwrap_or_default().contains(why.unwrap_or_default()), "{content:?}");
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn a_missing_plugin_is_told_with_where_it_was_looked_for() {
-        let plugins = Plugins { dirs: vec!["/nowhere".into(), "/else".into()], timeout: 1 };
-        let text = plugins.find("bridge").expect_err("missing").to_string();
-        assert!(text.starts_with("CNI plugin \"bridge\" not found in /nowhere, /else; install"), "{text}");
-        let plugins = Plugins { dirs: vec!["/".into()], timeout: 1 };
-        plugins.find("../etc/passwd").expect_err("not a name");
     }
 }

@@ -4,22 +4,22 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-/// A version: three numbers. `Display` gives it as plugins write it.
+/// A version: three numbers. `Display` writes it as plugins do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(u32, u32, u32);
 
 /// What an absent `cniVersion` means (SPEC.md of 0.2.0; libcni's `ParseVersion`).
-pub const OLDEST: Version = Version(0, 1, 0);
-/// From when on a result lists interfaces and addresses.
-pub const LISTS: Version = Version(0, 3, 0);
-/// From when on DEL gets the cached result, and CHECK exists.
-pub const CHECK: Version = Version(0, 4, 0);
-/// From when on an address does not name its family.
-pub const WITHOUT_FAMILY: Version = Version(1, 0, 0);
-/// From when on GC and STATUS exist.
-pub const GC: Version = Version(1, 1, 0);
+pub(crate) const OLDEST: Version = Version(0, 1, 0);
+/// Since then a result lists interfaces and addresses.
+pub(crate) const LISTS: Version = Version(0, 3, 0);
+/// Since then DEL gets the cached result, and CHECK exists.
+pub(crate) const CHECK: Version = Version(0, 4, 0);
+/// Since then an address does not name its family.
+pub(crate) const WITHOUT_FAMILY: Version = Version(1, 0, 0);
+/// Since then GC and STATUS exist.
+pub(crate) const GC: Version = Version(1, 1, 0);
 /// The newest that we speak.
-pub const NEWEST: Version = Version(1, 1, 0);
+pub(crate) const NEWEST: Version = Version(1, 1, 0);
 
 /// All published versions, oldest first.
 pub const KNOWN: [Version; 7] = [OLDEST, Version(0, 2, 0), LISTS, Version(0, 3, 1), CHECK, WITHOUT_FAMILY, NEWEST];
@@ -32,8 +32,8 @@ pub struct VersionError {
 }
 
 impl Version {
-    /// Whether there is such a version of the specification.
-    pub fn is_known(self) -> bool {
+    /// Whether the specification has this version.
+    pub(crate) fn is_known(self) -> bool {
         KNOWN.contains(&self)
     }
 }
@@ -41,7 +41,7 @@ impl Version {
 impl FromStr for Version {
     type Err = VersionError;
 
-    /// As libcni does: nothing is 0.1.0, and numbers that are left out are 0.
+    /// As in libcni: an empty text is 0.1.0, and numbers that are left out are 0.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.is_empty() {
             return Ok(OLDEST);
@@ -62,16 +62,13 @@ impl fmt::Display for Version {
     }
 }
 
-/// Whether a `cniVersion` is at least `wanted`; one that is no version is not.
-pub fn at_least(version: &str, wanted: Version) -> bool {
+/// Whether a `cniVersion` is at least `wanted`; false for a text that is not a version.
+pub(crate) fn at_least(version: &str, wanted: Version) -> bool {
     version.parse::<Version>().is_ok_and(|version| version >= wanted)
 }
 
-/// The newest of `versions` that we speak, as it was written; `None` when there is none.
-///
-/// # Errors
-/// When one of them is no version.
-pub fn newest_spoken<'v>(versions: impl IntoIterator<Item = &'v str>) -> Result<Option<&'v str>, VersionError> {
+/// The newest of `versions` that we speak, as it was written; `None` if we speak none of them.
+pub(crate) fn newest_spoken<'v>(versions: impl IntoIterator<Item = &'v str>) -> Result<Option<&'v str>, VersionError> {
     let mut newest: Option<(Version, &str)> = None;
     for text in versions {
         let version: Version = text.parse()?;

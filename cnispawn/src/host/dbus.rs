@@ -1,4 +1,4 @@
-//! Call services of the system's message bus, by busctl(1).
+//! Call services on the system bus, by busctl(1).
 
 use std::env;
 use std::io;
@@ -8,8 +8,7 @@ use foundation::tool::Tool;
 
 const BUSCTL: Tool = Tool { program: "busctl", package: "systemd" };
 
-/// The bus's address, where somebody has another (D-Bus specification, "Well-known Message Bus Instances"), and its
-/// socket.
+/// The variable that moves the bus (D-Bus specification, "Well-known Message Bus Instances"), and its default socket.
 const ADDRESS: &str = "DBUS_SYSTEM_BUS_ADDRESS";
 const SOCKET: &str = "/run/dbus/system_bus_socket";
 
@@ -27,16 +26,13 @@ const BUS: Interface =
     Interface { service: "org.freedesktop.DBus", object: "/org/freedesktop/DBus", name: "org.freedesktop.DBus" };
 
 impl Interface {
-    /// Whether the service runs. Without a bus it does not; that is known without a process of its own.
+    /// Whether the service runs. Without a bus it does not; busctl is not started then.
     pub(super) fn is_up(&self) -> bool {
         let bus = env::var_os(ADDRESS).is_some() || Path::new(SOCKET).exists();
         bus && BUS.call("NameHasOwner", &["s", self.service]).is_ok_and(|answer| answer == "b true")
     }
 
     /// Call a method, with arguments after their signature; the answer is written the same way.
-    ///
-    /// # Errors
-    /// When the service does not run, or refuses.
     pub(super) fn call(&self, method: &str, args: &[&str]) -> io::Result<String> {
         let call = ["--system", "--auto-start=no", "call", self.service, self.object, self.name, method];
         Ok(BUSCTL.run(&[&call, args].concat(), "")?.trim_end().to_owned())

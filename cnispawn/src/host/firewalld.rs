@@ -1,13 +1,14 @@
-//! Have firewalld trust a network's bridge: it rejects, in a table of its own, what is forwarded from one zone to
+//! Have firewalld trust a network's bridge: in its own table it rejects packets that are forwarded from one zone to
 //! another, and a bridge that it does not know is in the default zone.
 //!
-//! The zone `trusted` accepts what comes in by its interfaces, for this host and for others; answers and published ports
-//! it lets pass in any zone (firewalld.zones(5)). The binding is of firewalld's run time only, and lost when it restarts.
+//! The zone `trusted` accepts all packets that arrive on its interfaces, for this host and for others; replies and
+//! published ports pass in any zone (firewalld.zones(5)). The binding is not permanent: a restart of firewalld loses
+//! it.
 
 use std::io;
 
 use super::dbus::Interface;
-use crate::bridge::Bridge;
+use crate::host::bridge::Bridge;
 
 /// firewalld.dbus(5).
 const ZONES: Interface = Interface {
@@ -19,9 +20,6 @@ const ZONES: Interface = Interface {
 const ZONE: &str = "trusted";
 
 /// Bind bridges to the zone, unless the user has chosen another one for them.
-///
-/// # Errors
-/// When firewalld refuses.
 pub(super) fn trust(bridges: &[Bridge]) -> io::Result<()> {
     for Bridge { name, .. } in bridges.iter().filter(|bridge| bridge.gateway) {
         if zone_of(name)?.is_some_and(|zone| zone.is_empty()) {
@@ -32,9 +30,6 @@ pub(super) fn trust(bridges: &[Bridge]) -> io::Result<()> {
 }
 
 /// Undo [`trust`].
-///
-/// # Errors
-/// When firewalld refuses.
 pub(super) fn forget(bridges: &[Bridge]) -> io::Result<()> {
     for Bridge { name, .. } in bridges.iter().filter(|bridge| bridge.gateway) {
         if zone_of(name)?.is_some_and(|zone| zone == ZONE) {
@@ -44,7 +39,7 @@ pub(super) fn forget(bridges: &[Bridge]) -> io::Result<()> {
     Ok(())
 }
 
-/// The zone to which an interface is bound, empty for none; `None` where no firewalld runs.
+/// The zone to which an interface is bound, empty if it is in none; `None` if firewalld does not run.
 fn zone_of(interface: &str) -> io::Result<Option<String>> {
     if which::which("firewall-cmd").is_err() || !ZONES.is_up() {
         return Ok(None);

@@ -1,34 +1,28 @@
-//! Have iptables' chain FORWARD let a network through: Docker and ufw drop there what they do not know.
+//! Have iptables' chain FORWARD accept a network's packets: Docker and ufw drop there what they do not know.
 //!
-//! An accept holds in its own base chain only, a drop everywhere: no rule in a table of our own overrules theirs. So the
-//! rules are where the drop is, in a chain for each bridge to which FORWARD jumps first. They go by the bridge, where
-//! CNI's plugin `firewall` goes by the containers' addresses: a container may have pods, whose addresses only it knows,
-//! and br_netfilter shows FORWARD what pods of two containers of one bridge say to each other.
+//! An accept is final in its own base chain only, a drop everywhere: no rule in a table of our own overrules theirs. So
+//! the rules are beside the drop, in a chain for each bridge, to which FORWARD jumps first. They match the bridge,
+//! where CNI's plugin `firewall` matches the containers' addresses: a container may have pods, whose addresses only it
+//! knows, and with br_netfilter packets between pods of two containers of one bridge pass FORWARD, too.
 
 use std::io;
 
-use super::work::together;
-use crate::bridge::Bridge;
-use crate::iptables;
+use super::steps::concurrently;
+use crate::host::bridge::Bridge;
+use crate::host::iptables;
 
-/// Let through what comes from these bridges, and what is an answer to it or meant for a published port.
-///
-/// # Errors
-/// When iptables fails.
+/// Accept packets from these bridges, replies to them, and packets to published ports.
 pub(super) fn open(bridges: &[Bridge]) -> io::Result<()> {
     change(|table| opening(table, bridges))
 }
 
 /// Remove the chains.
-///
-/// # Errors
-/// When iptables fails.
 pub(super) fn remove(bridges: &[Bridge]) -> io::Result<()> {
     change(|table| removal(table, bridges))
 }
 
 fn change(plan: impl Fn(&str) -> String + Sync) -> io::Result<()> {
-    together(iptables::in_use("filter"), |iptables| {
+    concurrently(iptables::in_use("filter"), |iptables| {
         let changes = plan(&iptables.read("filter")?);
         if changes.is_empty() { Ok(()) } else { iptables.apply(&format!("*filter\n{changes}COMMIT\n")) }
     })

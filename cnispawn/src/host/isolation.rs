@@ -1,26 +1,23 @@
-//! Keep other hosts from containers whose network masquerades: with forwarding on, whoever sets a route to it by way of
-//! this host would reach them, API servers and sshds of nodes too.
+//! Keep other hosts from containers whose network masquerades: with forwarding on, any host with a route by way of this
+//! one would reach them, API servers and sshds of nodes included.
 //!
-//! In an nftables table of our own for each bridge: a refusal is final, wherever it stands. What comes from another
-//! network of this host, ours or Docker's, is refused as well, as Docker does it; published ports are open to all.
-//! Networks without `ipMasq` are routed on purpose, and left alone.
+//! By an nftables table of our own for each bridge: a reject is final in any table. Packets from another network of
+//! this host, ours or Docker's, are rejected as well, as Docker does; published ports are open to all. Networks without
+//! `ipMasq` are routed on purpose, and left alone.
 
 use std::io;
 
 use foundation::tool::Tool;
 
-use crate::bridge::Bridge;
-use crate::link;
+use crate::host::bridge::Bridge;
+use crate::host::link;
 
 const NFT: Tool = Tool { program: "nft", package: "nftables" };
 
-/// Refuse what would open connections into these bridges from elsewhere, but for published ports.
-///
-/// # Errors
-/// When nft is missing or fails.
+/// Reject new connections into these bridges from elsewhere, except to published ports.
 pub(super) fn close(bridges: &[Bridge]) -> io::Result<()> {
-    // A look takes less than a change, for which the kernel waits until nobody uses the old rules. Where there is no
-    // bridge yet, there is nothing to look at.
+    // To look is cheaper than to change, for which the kernel waits until no processor uses the old rules. Without a
+    // bridge there is nothing to look at.
     let is_closed = |bridge: &str| {
         let listed = || NFT.run(&["list", "table", "inet", &table(bridge)], "");
         link::is_bridge(bridge) && listed().is_ok_and(|listed| listed == rules(bridge))
@@ -30,12 +27,9 @@ pub(super) fn close(bridges: &[Bridge]) -> io::Result<()> {
 }
 
 /// Remove the tables.
-///
-/// # Errors
-/// When nft fails.
 pub(super) fn remove(bridges: &[Bridge]) -> io::Result<()> {
     if which::which(NFT.program).is_err() {
-        // Nor was it there when the tables would have been made.
+        // Then no tables were made, either.
         return Ok(());
     }
     let private = bridges.iter().filter(|bridge| bridge.private);
@@ -51,13 +45,13 @@ fn table(bridge: &str) -> String {
     format!("cnispawn-{bridge}")
 }
 
-/// Made first, in case that it is not there.
+/// Adds the table before it deletes it: nft refuses to delete one that does not exist.
 fn removal(bridge: &str) -> String {
     let table = table(bridge);
     format!("add table inet {table}\ndelete table inet {table}\n")
 }
 
-/// As nft lists them. Before iptables' FORWARD, which may drop: who is refused need not wait.
+/// As nft lists them. Before iptables' FORWARD, which may drop: a rejected sender need not wait for a timeout.
 fn rules(bridge: &str) -> String {
     let into = format!("iifname != \"{bridge}\" oifname \"{bridge}\"");
     let lines = [

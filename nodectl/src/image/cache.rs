@@ -1,5 +1,5 @@
-//! Keep of the cache what the images there are were made from, and what was built last for a running cluster; the rest
-//! would grow with every change.
+//! Prune the cache. What existing images were made from stays, and what was built last for a running cluster; without that
+//! the cache would grow with every change of Kubernetes.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -8,33 +8,27 @@ use std::path::{Path, PathBuf};
 
 use foundation::files::{self, FileError};
 
-use super::Context;
+use super::context::Context;
 use super::digest::Key;
 
 /// The list of what a generation was made from: beside it.
 const LIST: &str = "cache.json";
 
-/// In the cache, such lists of what was made last, and how many of each kind.
+/// In the cache: such lists of what was made last, and how many of each kind are kept.
 const LAST: &str = "last";
 const LASTS: usize = 3;
 
-/// Directories of the cache, and how deep below them the things are that go or stay.
+/// Directories of the cache, and how deep below them the entries are that are kept or removed.
 const KINDS: [(&str, u32); 5] = [("base", 1), ("bin", 2), ("checkout", 1), ("oci", 1), ("zstd", 1)];
 
-/// Put down in `generation`, beside what was made, what of the cache it was made from.
-///
-/// # Errors
-/// When the file system refuses.
-pub fn remember(cx: &Context, generation: &Path) -> Result<(), FileError> {
+/// Record in `generation` what of the cache it was made from.
+pub(crate) fn remember(cx: &Context, generation: &Path) -> Result<(), FileError> {
     files::write_json(&generation.join(LIST), &cx.used())
 }
 
-/// Put down what of the cache was made now as `what`, which is no part of an image, and remove from the cache what is
-/// older: as much stays as may still be on its way to a cluster, or be gone back to.
-///
-/// # Errors
-/// When the file system refuses.
-pub fn remember_last(cx: &Context, what: &str) -> Result<(), FileError> {
+/// Record what of the cache was made now as `what`, which is no part of an image, and prune what is older. The last few
+/// builds stay: they may still be on their way to a cluster, or a swap may be reverted to them.
+pub(crate) fn remember_last(cx: &Context, what: &str) -> Result<(), FileError> {
     let used = cx.used();
     let key = Key::new("last").with_all("used", used.iter().map(|path| path.as_os_str().as_encoded_bytes())).finish();
     let dir = cx.dirs.cache().join(LAST).join(what);
@@ -48,15 +42,12 @@ pub fn remember_last(cx: &Context, what: &str) -> Result<(), FileError> {
         let old = dir.join(old);
         fs::remove_file(&old).map_err(FileError::of("remove", &old))?;
     }
-    // With nothing new there is nothing too much.
+    // Nothing new, nothing to prune.
     if is_new { prune(cx) } else { Ok(()) }
 }
 
 /// Remove from the cache what no image was made from.
-///
-/// # Errors
-/// When the file system refuses.
-pub fn prune(cx: &Context) -> Result<(), FileError> {
+pub(crate) fn prune(cx: &Context) -> Result<(), FileError> {
     let mut used = cx.used();
     let last = cx.dirs.cache().join(LAST);
     for what in files::names_in(&last)? {
@@ -76,7 +67,7 @@ pub fn prune(cx: &Context) -> Result<(), FileError> {
     Ok(())
 }
 
-/// What is put down there; nothing, where that cannot be read.
+/// What such a list names; nothing if it cannot be read.
 fn listed(file: &Path) -> BTreeSet<PathBuf> {
     let list: Option<BTreeSet<PathBuf>> = files::read_json(file).unwrap_or(None);
     list.unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Run a program whose output goes to a log file: it is long, and wanted only when the program fails.
+//! Run a program whose output goes to a log file: it is long, and of interest only when the program fails.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -29,7 +29,7 @@ pub enum ChildError {
     /// It could not be started, or ended non-zero.
     #[error(transparent)]
     Command(#[from] CommandError),
-    /// The user had enough.
+    /// The user interrupted.
     #[error("interrupted")]
     Interrupted,
     /// Its log could not be written.
@@ -37,8 +37,8 @@ pub enum ChildError {
     Log(#[from] FileError),
 }
 
-/// Let the child end when we end, however that is, and let its mounts vanish with it.
-pub fn contain(command: &mut Command, end: Signal) -> &mut Command {
+/// Have the child end when we end, however that happens, and its mounts with it.
+pub(crate) fn contain(command: &mut Command, end: Signal) -> &mut Command {
     let contain = move || {
         set_pdeathsig(end)?;
         unshare(CloneFlags::CLONE_NEWNS)?;
@@ -50,10 +50,7 @@ pub fn contain(command: &mut Command, end: Signal) -> &mut Command {
 }
 
 /// Start `command` with its output in `log`.
-///
-/// # Errors
-/// When it cannot be started, or the log cannot be made.
-pub fn spawn(command: &mut Command, log: &Path) -> Result<Child, ChildError> {
+pub(crate) fn spawn(command: &mut Command, log: &Path) -> Result<Child, ChildError> {
     let parent = log.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(parent).map_err(FileError::of("create", parent))?;
     let file = File::create(log).map_err(FileError::of("create", log))?;
@@ -62,15 +59,12 @@ pub fn spawn(command: &mut Command, log: &Path) -> Result<Child, ChildError> {
 }
 
 /// Run `command` to its end, with its output in `log`, whose last line `stage` shows.
-///
-/// # Errors
-/// When it cannot be started or ends non-zero.
-pub fn run(command: &mut Command, log: &Path, stage: &Stage) -> Result<(), ChildError> {
+pub(crate) fn run(command: &mut Command, log: &Path, stage: &Stage) -> Result<(), ChildError> {
     let mut child = spawn(command, log)?;
     let status = loop {
         let ended = child.try_wait();
         match ended.map_err(not_started(command))? {
-            // On a terminal the signal has reached it too.
+            // On a terminal the signal reached it too.
             Some(status) if !status.success() && stage.is_interrupted() => return Err(ChildError::Interrupted),
             Some(status) => break status,
             None if stage.is_interrupted() => return Err(interrupt(child)),
@@ -82,7 +76,7 @@ pub fn run(command: &mut Command, log: &Path, stage: &Stage) -> Result<(), Child
     if status.success() { Ok(()) } else { Err(failed(command, status, log).into()) }
 }
 
-/// End a child that is not wanted any more. It may clean up after itself first.
+/// Ask a child to end, and kill it if it does not in time.
 fn interrupt(mut child: Child) -> ChildError {
     // All of these fail only when it has ended already.
     let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM);

@@ -9,29 +9,23 @@ use std::thread;
 use foundation::files::FileError;
 use zstd::Encoder;
 
-use super::Context;
+use super::context::Context;
 
-/// What a program loses by zstd's fastest level is sent through SSH and written to a node's disk in less time than the
-/// third, the usual one, takes.
+/// zstd's fastest level. The usual third one makes programs smaller, but takes longer than SSH and a node's disk take for
+/// the difference.
 const LEVEL: i32 = 1;
 
-/// What compresses all that is written to it, on all processors.
-///
-/// # Errors
-/// When zstd refuses.
-pub fn encoder<W: Write>(to: W) -> io::Result<Encoder<'static, W>> {
+/// Compresses all that is written to it, on all processors.
+pub(crate) fn encoder<W: Write>(to: W) -> io::Result<Encoder<'static, W>> {
     let mut encoder = Encoder::new(to, LEVEL)?;
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    // With one thread or many, the result is the same; without any, it is another one.
+    // One thread or many give the same result; no thread gives another.
     encoder.multithread(u32::try_from(processors).unwrap_or(1))?;
     Ok(encoder)
 }
 
 /// A program, compressed, in the cache; `sha256` is its content's.
-///
-/// # Errors
-/// When the file system refuses.
-pub fn program(cx: &Context, program: &Path, sha256: &str) -> Result<PathBuf, FileError> {
+pub(crate) fn program(cx: &Context, program: &Path, sha256: &str) -> Result<PathBuf, FileError> {
     let place = cx.cached("zstd", &format!("{sha256}.zst"));
     if !place.is_file() {
         let half = cx.building.join("program.zst");

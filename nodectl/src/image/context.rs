@@ -1,4 +1,4 @@
-//! Where a build works: half-made things in one place, finished things moved to theirs in one step.
+//! Where a build works: unfinished results in one directory, finished ones moved to the cache in one step.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -13,32 +13,29 @@ use foundation::state::StateDirs;
 
 use super::progress::Progress;
 
-/// How long the remains of a killed build may resist.
+/// How long the processes of a killed build may take to end.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What every step of a build needs.
-pub struct Context {
-    /// Where finished things are kept.
-    pub dirs: StateDirs,
-    /// Where things are made. Whatever is in there when a build begins was left by one that was killed.
-    pub building: PathBuf,
-    /// Sockets and state of programs that run for a moment.
-    pub run: PathBuf,
+pub(crate) struct Context {
+    /// Where finished results are kept.
+    pub(crate) dirs: StateDirs,
+    /// Where results are made. Anything in it when a build begins was left by one that was killed.
+    pub(crate) building: PathBuf,
+    /// Sockets and state of programs that run during a build.
+    pub(crate) run: PathBuf,
     /// Where progress is shown.
-    pub progress: Progress,
+    pub(crate) progress: Progress,
     /// What of the cache this build uses.
     used: RefCell<BTreeSet<PathBuf>>,
-    /// Held until what is half-made is gone.
+    /// Held until unfinished results are removed.
     _lock: Lock,
 }
 
 impl Context {
-    /// Begin, when no other build is at work any more, with the remains of a killed one removed. From then on a signal
-    /// ends the stage at work, and not us.
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn begin(dirs: &StateDirs) -> Result<Self, FileError> {
+    /// Wait for another build to end, and remove what a killed one left. From then on a signal ends the current stage, and
+    /// not this process.
+    pub(crate) fn begin(dirs: &StateDirs) -> Result<Self, FileError> {
         // One at a time: they share the cache.
         let lock = Lock::take_patiently(&dirs.lock("build"))?;
         dirs.make_private()?;
@@ -67,8 +64,8 @@ impl Context {
         }
     }
 
-    /// A place in the cache, which this build uses.
-    pub fn cached(&self, kind: &str, name: &str) -> PathBuf {
+    /// A place in the cache, recorded as used by this build.
+    pub(crate) fn cached(&self, kind: &str, name: &str) -> PathBuf {
         let path = Path::new(kind).join(name);
         let place = self.dirs.cache().join(&path);
         self.used.borrow_mut().insert(path);
@@ -76,21 +73,18 @@ impl Context {
     }
 
     /// All that this build has used of the cache.
-    pub fn used(&self) -> BTreeSet<PathBuf> {
+    pub(crate) fn used(&self) -> BTreeSet<PathBuf> {
         self.used.borrow().clone()
     }
 
     /// The log of a step.
-    pub fn log(&self, name: &str) -> PathBuf {
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.dirs.cache().join("logs").join(format!("{name}.log"))
     }
 
-    /// Move a finished thing from `half`, below [`Context::building`], to its place. It is on the disk by then: that it
-    /// is there says that it is whole, after a power cut, too.
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn keep(&self, half: &Path, place: &Path) -> Result<(), FileError> {
+    /// Move a finished result from `half`, below [`Context::building`], to its place, after it was synced to the disk: a
+    /// result that exists is whole, after a power cut too.
+    pub(crate) fn keep(&self, half: &Path, place: &Path) -> Result<(), FileError> {
         let parent = place.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(parent).map_err(FileError::of("create", parent))?;
         sync(half)?;
@@ -103,11 +97,8 @@ impl Context {
         self.used.borrow_mut().clear();
     }
 
-    /// Remove a finished thing. It is moved away first: what is in its place is whole, or not there.
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn discard(&self, place: &Path) -> Result<(), FileError> {
+    /// Remove a finished result. It is moved away first: what exists in its place is whole.
+    pub(crate) fn discard(&self, place: &Path) -> Result<(), FileError> {
         let half = self.building.join("discarded");
         fs::rename(place, &half).map_err(FileError::of("remove", place))?;
         if half.is_dir() {
@@ -133,7 +124,7 @@ impl Drop for Context {
 
 fn sync(half: &Path) -> Result<(), FileError> {
     let file = File::open(half).map_err(FileError::of("open", half))?;
-    // A whole tree by its file system, and not file by file.
+    // A tree by syncing its whole file system, which is faster than file by file.
     let synced = if half.is_dir() { nix::unistd::syncfs(&file).map_err(Into::into) } else { file.sync_all() };
     synced.map_err(FileError::of("sync", half))
 }

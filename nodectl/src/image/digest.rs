@@ -7,16 +7,16 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 /// A digest of labelled inputs.
-pub struct Key(Sha256);
+pub(crate) struct Key(Sha256);
 
 impl Key {
     /// Begin with the kind of thing, and its format: raise the number when the same inputs give something else.
-    pub fn new(kind: &str) -> Self {
+    pub(crate) fn new(kind: &str) -> Self {
         Key(Sha256::new()).with("kind", kind)
     }
 
     /// Add an input. Lengths are part of it: `("a", "bc")` is not `("ab", "c")`.
-    pub fn with(mut self, label: &str, value: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn with(mut self, label: &str, value: impl AsRef<[u8]>) -> Self {
         for part in [label.as_bytes(), value.as_ref()] {
             self.0.update((part.len() as u64).to_le_bytes());
             self.0.update(part);
@@ -25,12 +25,12 @@ impl Key {
     }
 
     /// Add several inputs of one kind, in their order.
-    pub fn with_all<T: AsRef<[u8]>>(self, label: &str, values: impl IntoIterator<Item = T>) -> Self {
+    pub(crate) fn with_all<T: AsRef<[u8]>>(self, label: &str, values: impl IntoIterator<Item = T>) -> Self {
         values.into_iter().fold(self, |key, value| key.with(label, value))
     }
 
     /// 12 hexadecimal digits: enough among the few results that one machine keeps.
-    pub fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         let mut text = hex(&self.0.finalize());
         text.truncate(12);
         text
@@ -38,14 +38,11 @@ impl Key {
 }
 
 /// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// SHA-256 of what `reader` gives.
-///
-/// # Errors
-/// When it cannot be read.
 pub fn sha256(mut reader: impl Read) -> io::Result<String> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 18];
@@ -60,7 +57,7 @@ pub fn sha256(mut reader: impl Read) -> io::Result<String> {
 /// SHA-256 of a file's content.
 ///
 /// # Errors
-/// When it cannot be read.
+/// The file cannot be read.
 pub fn sha256_file(path: &Path) -> io::Result<String> {
     sha256(File::open(path)?)
 }

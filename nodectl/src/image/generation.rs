@@ -1,4 +1,4 @@
-//! One build of an image: `images/NAME/DIGEST`, which never changes once it is there, because nodes run on it.
+//! One build of an image: `images/NAME/DIGEST`, which never changes once it exists, because nodes run on it.
 
 use std::fs::{self, File};
 use std::io;
@@ -9,20 +9,21 @@ use foundation::name::Name;
 use foundation::record::ImageRecord;
 use serde_json::Map;
 
-use super::base::Base;
 use super::cache;
+use super::context::Context;
 use super::digest::Key;
-use super::rootfs::{self, RootfsError};
+use super::images;
+use super::programs::program::Programs;
+use super::root::base::Base;
+use super::root::rootfs::{self, RootfsError};
 use super::store::{self, Contents, StoreError, Supply};
 use super::tools::{self, ToolsError};
-use super::{Context, Programs};
 use crate::clone::{self, CloneError};
-use crate::images;
 
 /// MiB that a generation needs.
 const SPACE: u64 = 3072;
 
-/// Why a generation could not be made.
+/// A generation could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum GenerationError {
     /// Its root file system could not be put together.
@@ -37,29 +38,29 @@ pub enum GenerationError {
     /// The disk is full.
     #[error(transparent)]
     Space(#[from] ToolsError),
-    /// The file system refused.
+    /// A file of it could not be written, or a former generation not be removed.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
 /// All that goes into a generation.
-pub struct Inputs<'a> {
+pub(crate) struct Inputs<'a> {
     /// The image's name.
-    pub image: &'a Name,
+    pub(crate) image: &'a Name,
     /// Version of Kubernetes.
-    pub kubernetes: String,
+    pub(crate) kubernetes: String,
     /// Version of the kubelet, if that is another one.
-    pub kubelet: Option<String>,
-    /// Where it came from.
-    pub source: String,
+    pub(crate) kubelet: Option<String>,
+    /// Where Kubernetes came from.
+    pub(crate) source: String,
     /// The operating system.
-    pub base: &'a Base,
+    pub(crate) base: &'a Base,
     /// Programs for the node.
-    pub programs: &'a Programs,
+    pub(crate) programs: &'a Programs,
     /// Container images.
-    pub supplies: &'a [Supply],
+    pub(crate) supplies: &'a [Supply],
     /// The pause image's name and tag.
-    pub pause: &'a str,
+    pub(crate) pause: &'a str,
 }
 
 impl Inputs<'_> {
@@ -75,11 +76,11 @@ impl Inputs<'_> {
     }
 }
 
-/// The image's record, with the generation that it names made unless it is there.
+/// The image's record, with the generation that it names made unless it exists.
 ///
 /// # Errors
-/// When the generation cannot be made: the image is as it was then.
-pub fn build(cx: &Context, inputs: &Inputs<'_>) -> Result<ImageRecord, GenerationError> {
+/// The generation cannot be made: then the image is as it was before.
+pub(crate) fn build(cx: &Context, inputs: &Inputs<'_>) -> Result<ImageRecord, GenerationError> {
     let place = cx.dirs.image(inputs.image).join(inputs.key());
     let current = images::load(&cx.dirs, inputs.image).ok();
     if !place.is_dir() {
@@ -123,10 +124,10 @@ pub fn build(cx: &Context, inputs: &Inputs<'_>) -> Result<ImageRecord, Generatio
     Ok(record)
 }
 
-/// Where Kubernetes came from: in a generation, for the image's record may be of another one by the time that it is asked.
-pub(super) const SOURCE: &str = "source";
+/// Where Kubernetes came from. It lies in the generation, because the image's record may be of a later one when it is read.
+pub(crate) const SOURCE: &str = "source";
 
-/// What a store holds: beside it, in a generation.
+/// What the image store of a generation holds.
 const CONTENTS: &str = "containerd.json";
 
 /// Begin with the images that the previous generation had: only those that changed are imported again.
@@ -152,21 +153,15 @@ fn prune(cx: &Context, record: &ImageRecord) -> Result<(), FileError> {
     Ok(())
 }
 
-/// All generations of an image that are there.
-///
-/// # Errors
-/// When the file system refuses.
-pub(super) fn all(cx: &Context, image: &Name) -> Result<Vec<PathBuf>, FileError> {
+/// All generations of an image.
+pub(crate) fn all(cx: &Context, image: &Name) -> Result<Vec<PathBuf>, FileError> {
     let dir = cx.dirs.image(image);
     Ok(files::names_in(&dir)?.into_iter().map(|name| dir.join(name)).filter(|path| path.is_dir()).collect())
 }
 
-/// Of these generations, those that nobody uses, each with a lock: as long as it is there, nobody begins to.
-///
-/// # Errors
-/// When the file system refuses.
-pub(super) fn unused(cx: &Context, generations: Vec<PathBuf>) -> Result<Vec<(PathBuf, File)>, FileError> {
-    // Held first: whoever starts nodes on one lets go of it when they have their records.
+/// Of these generations, those that no node uses, each with a lock that keeps nodes from being started on it.
+pub(crate) fn unused(cx: &Context, generations: Vec<PathBuf>) -> Result<Vec<(PathBuf, File)>, FileError> {
+    // Lock, then look: `nodectl start` holds a lock of its own until its nodes have records.
     let mut held = Vec::new();
     for generation in generations {
         held.extend(images::remove_lock(&generation)?.map(|lock| (generation, lock)));
@@ -188,14 +183,14 @@ fn is_used(generation: &Path, users: &[String]) -> bool {
 fn mounts() -> Vec<String> {
     let processes = files::names_in(Path::new("/proc")).unwrap_or_default();
     let ids = processes.iter().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
-    // One that has just ended has no mounts any more.
+    // A process that has just ended has no mounts any more.
     let mut mounts: Vec<_> = ids.filter_map(|id| fs::read_to_string(format!("/proc/{id}/mountinfo")).ok()).collect();
     mounts.sort();
     mounts.dedup();
     mounts
 }
 
-/// The text of every node's record: any that names a generation uses it.
+/// The text of every node's record: a node uses the generation that its record names.
 fn node_records(cx: &Context) -> Result<Vec<String>, FileError> {
     let mut records = Vec::new();
     for cluster in files::names_in(&cx.dirs.clusters())? {

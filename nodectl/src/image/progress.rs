@@ -1,4 +1,4 @@
-//! Say what the build is doing: a line per stage with its time, a bar where a size is known.
+//! Say what a build is doing: a line for each stage with its time, a bar where a size is known.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use signal_hook::flag;
 const SPINNER: &str = "build: {wide_msg} {spinner} {elapsed}";
 const BAR: &str = "build: {msg} {wide_bar} {bytes}/{total_bytes} {eta}";
 
-/// Where progress is shown: standard error. And where the user says that it is enough.
+/// Shows progress on standard error, and knows whether the user has interrupted.
 pub struct Progress {
     terminal: bool,
     interrupted: Arc<AtomicBool>,
 }
 
-/// A stage at work.
+/// A stage that is under way.
 pub struct Stage {
     what: String,
     started: Instant,
@@ -34,8 +34,9 @@ impl Progress {
         Progress { terminal: io::stderr().is_terminal(), interrupted: Arc::default() }
     }
 
-    /// From now on a signal ends the stage at work, so that what is half-made can be removed; a second one ends us.
-    pub fn catch_signals(&self) {
+    /// From now on a signal ends the current stage, so that unfinished results can be removed; a second one ends this
+    /// process.
+    pub(crate) fn catch_signals(&self) {
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             // Only forbidden signals fail to register.
             let _ = flag::register_conditional_shutdown(signal, 130, Arc::clone(&self.interrupted));
@@ -48,10 +49,7 @@ impl Progress {
         self.interrupted.store(true, Ordering::Relaxed);
     }
 
-    /// Do `work`, a stage that is worth a line.
-    ///
-    /// # Errors
-    /// Those of `work`.
+    /// Do `work`, a stage that gets a line.
     pub fn stage<T, E>(&self, what: &str, work: impl FnOnce(&Stage) -> Result<T, E>) -> Result<T, E> {
         let mut stage = self.begin(what);
         let result = work(&stage);
@@ -75,33 +73,33 @@ impl Progress {
 }
 
 impl Stage {
-    /// Whether the user has had enough.
-    pub fn is_interrupted(&self) -> bool {
+    /// Whether the user has interrupted.
+    pub(crate) fn is_interrupted(&self) -> bool {
         self.interrupted.load(Ordering::Relaxed)
     }
 
-    /// Whether anybody sees what moves.
-    pub fn is_shown(&self) -> bool {
+    /// Whether it is shown on a terminal.
+    pub(crate) fn is_shown(&self) -> bool {
         self.bar.is_some()
     }
 
     /// The size is known now: show a bar.
-    pub fn total(&self, bytes: u64) {
+    pub(crate) fn total(&self, bytes: u64) {
         if let Some(bar) = &self.bar {
             bar.set_style(style(BAR));
             bar.set_length(bytes);
         }
     }
 
-    /// So much has been done.
-    pub fn position(&self, bytes: u64) {
+    /// So much of the size is done.
+    pub(crate) fn position(&self, bytes: u64) {
         if let Some(bar) = &self.bar {
             bar.set_position(bytes);
         }
     }
 
     /// What exactly is being done.
-    pub fn detail(&self, detail: &str) {
+    pub(crate) fn detail(&self, detail: &str) {
         if let Some(bar) = &self.bar {
             bar.set_message(format!("{}: {detail}", self.what));
         }
@@ -131,7 +129,7 @@ impl Drop for Stage {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    // Templates are ours, and tested.
+    // Templates are constants, and tested.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 

@@ -1,4 +1,4 @@
-//! Fill the image store that nodes start with: our own containerd runs on it for a moment, and imports.
+//! Fill the image store that nodes start with: a containerd of our own runs on it and imports.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,29 +6,38 @@ use std::path::{Path, PathBuf};
 
 use foundation::files::{self, FileError};
 
-use super::archives::Archive;
+use self::containerd::{Containerd, ContainerdError};
 use super::child::ChildError;
-use super::containerd::{Containerd, ContainerdError};
+use super::containers::assemble::Archive;
+use super::context::Context;
+use super::digest::Key;
+use super::programs::mirrors::Mirrors;
+use super::programs::program::Programs;
+use super::programs::wanted::Reference;
 use super::progress::Stage;
-use super::{Context, Programs};
+
+mod containerd;
+
+/// The registry in the names of the images that kubeadm wants.
+const REGISTRY: &str = "registry.k8s.io";
 
 /// Directories of a store that a node needs; all others are made again when containerd starts.
 const KEPT: [&str; 3] =
     ["io.containerd.content.v1.content", "io.containerd.metadata.v1.bolt", "io.containerd.snapshotter.v1.overlayfs"];
 
 /// Which image is in a store, and the key of what it was made from.
-pub type Contents = BTreeMap<String, String>;
+pub(crate) type Contents = BTreeMap<String, String>;
 
 /// Where an image comes from.
 #[derive(Clone, Debug)]
-pub enum Supply {
+pub(crate) enum Supply {
     /// An archive of ours.
     Archive(Archive),
     /// A registry.
     Registry {
         /// Its name and tag.
         reference: String,
-        /// Directory with a hosts.toml for each registry that has a mirror, as containerd wants it.
+        /// Directory with a hosts.toml for each registry that has a mirror (containerd's docs/hosts.md).
         hosts: Option<PathBuf>,
         /// Digest of the above.
         key: String,
@@ -37,7 +46,7 @@ pub enum Supply {
 
 impl Supply {
     /// The image's name and tag.
-    pub fn reference(&self) -> &str {
+    pub(crate) fn reference(&self) -> &str {
         match self {
             Supply::Archive(archive) => &archive.reference,
             Supply::Registry { reference, .. } => reference,
@@ -45,7 +54,7 @@ impl Supply {
     }
 
     /// The digest of what it is made from.
-    pub fn key(&self) -> &str {
+    pub(crate) fn key(&self) -> &str {
         match self {
             Supply::Archive(archive) => &archive.key,
             Supply::Registry { key, .. } => key,
@@ -53,7 +62,7 @@ impl Supply {
     }
 }
 
-/// Why the store could not be filled.
+/// The store could not be filled.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// containerd did not start.
@@ -62,16 +71,37 @@ pub enum StoreError {
     /// ctr failed.
     #[error(transparent)]
     Child(#[from] ChildError),
-    /// The file system refused.
+    /// A file of the store could not be written or removed.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
-/// Make `store` hold `supplies` and nothing else. It holds `contents` now.
-///
-/// # Errors
-/// When an image cannot be imported or pulled.
-pub fn fill(
+/// The images `wanted`, to be pulled from the registry or its mirror.
+pub(crate) fn pulled(cx: &Context, mirrors: &Mirrors, wanted: &[Reference]) -> Result<Vec<Supply>, FileError> {
+    let hosts = mirrors.registry.as_deref().map(|registry| hosts_dir(cx, registry)).transpose()?;
+    let supply = |reference: &Reference| {
+        let key = Key::new("registry 1").with("reference", &reference.full);
+        let key = key.with("mirror", mirrors.registry.as_deref().unwrap_or_default()).finish();
+        Supply::Registry { reference: reference.full.clone(), hosts: hosts.clone(), key }
+    };
+    Ok(wanted.iter().map(supply).collect())
+}
+
+/// A directory as containerd's `--hosts-dir` wants it.
+fn hosts_dir(cx: &Context, registry: &str) -> Result<PathBuf, FileError> {
+    let dir = cx.building.join("hosts");
+    files::write_durably(&dir.join(REGISTRY).join("hosts.toml"), hosts_toml(registry), 0o644)?;
+    Ok(dir)
+}
+
+/// Only the mirror: an image that it lacks is an error, not a reason to ask another registry.
+fn hosts_toml(registry: &str) -> String {
+    let url = if registry.contains("://") { registry.to_owned() } else { format!("https://{registry}") };
+    format!("server = {url:?}\n\n[host.{url:?}]\n  capabilities = [\"pull\", \"resolve\"]\n")
+}
+
+/// Make `store`, which holds `contents`, hold `supplies` and nothing else.
+pub(crate) fn fill(
     cx: &Context,
     programs: &Programs,
     store: &Path,
@@ -89,7 +119,7 @@ pub fn fill(
     }
     let containerd = Containerd::start(cx, programs, store)?;
     for reference in old {
-        // Synchronously: what nothing refers to any more is gone when it returns.
+        // Synchronously: when it returns, containerd has collected the content that nothing refers to.
         cx.progress.stage(&format!("remove {reference}"), |stage| {
             containerd.ctr(stage, ["images", "remove", "--sync"], [reference])
         })?;
@@ -131,7 +161,7 @@ fn add(containerd: &Containerd, stage: &Stage, supply: &Supply) -> Result<(), Ch
             )?;
         }
     }
-    // What the CRI plugin sets on images that it pulls itself; the pause image must survive kubelet's clean-up.
+    // As the CRI plugin labels images that it pulls; the pause image must survive kubelet's garbage collection.
     let reference = supply.reference();
     let mut labels = vec![reference.to_owned(), "io.cri-containerd.image=managed".to_owned()];
     if reference.contains("/pause:") {
@@ -143,6 +173,12 @@ fn add(containerd: &Containerd, stage: &Stage, supply: &Supply) -> Result<(), Ch
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mirror_without_a_scheme_is_asked_over_tls() {
+        assert!(hosts_toml("mirror.example").starts_with("server = \"https://mirror.example\"\n"));
+        assert!(hosts_toml("http://127.0.0.1:5000").contains("[host.\"http://127.0.0.1:5000\"]"));
+    }
 
     #[test]
     fn nothing_is_started_when_the_store_holds_all_that_is_wanted() {

@@ -4,15 +4,10 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 
-use super::source::Source;
+/// A program, or a file by its absolute path, and Debian's package of it.
+pub(crate) type Tool = (&'static str, &'static str);
 
-/// A program and Debian's package of it.
-type Tool = (&'static str, &'static str);
-
-/// Without it mmdebstrap cannot check what it installs: hosts other than Debian have it in a package too.
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-
-/// What is missing on this host.
+/// The host lacks something.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolsError {
     /// Programs.
@@ -38,40 +33,15 @@ pub enum ToolsError {
     },
 }
 
-fn needed(source: &Source) -> Vec<Tool> {
-    let mut tools = vec![("cp", "coreutils"), ("chroot", "coreutils"), ("unshare", "util-linux")];
-    tools.push(("mmdebstrap", "mmdebstrap"));
-    tools.push((KEYRING, "debian-archive-keyring"));
-    tools.extend(compiler(source));
-    tools
-}
-
-fn compiler(source: &Source) -> &'static [Tool] {
-    match source {
-        Source::Release(_) => &[],
-        Source::Auto(_) | Source::Go(_) => &[("go", "golang-go"), ("cc", "gcc")],
-        Source::Dir(_) => &[("go", "golang-go"), ("cc", "gcc"), ("git", "git")],
-    }
-}
-
-/// Find all that a build from `source` runs.
+/// Find all of these.
 ///
 /// # Errors
-/// When something is missing: everything that is.
-pub fn check(source: &Source) -> Result<(), ToolsError> {
-    missing(&needed(source), is_there)
-}
-
-/// Find what compiles `source`.
-///
-/// # Errors
-/// As [`check`].
-pub fn check_compiler(source: &Source) -> Result<(), ToolsError> {
-    missing(compiler(source), is_there)
-}
-
-fn is_there(tool: &str) -> bool {
-    if tool == KEYRING { Path::new(tool).exists() } else { which::which(tool).is_ok() }
+/// Some are missing: the error names all of them, with the packages to install.
+pub(crate) fn check(tools: &[&[Tool]]) -> Result<(), ToolsError> {
+    missing(
+        &tools.concat(),
+        |tool| if tool.starts_with('/') { Path::new(tool).exists() } else { which::which(tool).is_ok() },
+    )
 }
 
 fn missing(tools: &[Tool], is_there: impl Fn(&str) -> bool) -> Result<(), ToolsError> {
@@ -85,13 +55,10 @@ fn missing(tools: &[Tool], is_there: impl Fn(&str) -> bool) -> Result<(), ToolsE
     Err(ToolsError::Programs { programs: programs.join(", "), packages: packages.join(" ") })
 }
 
-/// Make sure that the file system below `path` has `needed` MiB left.
-///
-/// # Errors
-/// When it has less.
-pub fn space(path: &Path, needed: u64) -> Result<(), ToolsError> {
+/// Make sure that the file system that `path` is on has `needed` MiB left.
+pub(crate) fn space(path: &Path, needed: u64) -> Result<(), ToolsError> {
     let existing = path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("/"));
-    // What cannot be asked is found out by writing.
+    // A file system that does not tell is found to be full when it is written to.
     let Ok(stat) = statvfs(existing) else { return Ok(()) };
     let free = stat.blocks_available().saturating_mul(stat.fragment_size()) >> 20;
     if free < needed { Err(ToolsError::Space { path: path.to_owned(), free, needed }) } else { Ok(()) }
@@ -103,10 +70,9 @@ mod tests {
 
     #[test]
     fn all_that_is_missing_is_named_at_once() {
-        let tools = needed(&"go:v1.37.2".parse().expect("a source"));
-        let there = ["cp", "chroot", "unshare", KEYRING];
-        let error = missing(&tools, |tool| there.contains(&tool)).expect_err("missing").to_string();
-        assert_eq!(error, "nodectl build needs mmdebstrap, go, cc: install mmdebstrap golang-go gcc");
+        let tools = [("cp", "coreutils"), ("/keyring", "keyring"), ("go", "golang-go"), ("cc", "gcc")];
+        let error = missing(&tools, |tool| tool == "cp").expect_err("missing").to_string();
+        assert_eq!(error, "nodectl build needs /keyring, go, cc: install keyring golang-go gcc");
         missing(&tools, |_| true).expect("all there");
     }
 

@@ -132,7 +132,7 @@ fn cluster(figures: &mut Figures, name: &str, count: usize, image: &[u8]) -> Res
     let (record, seconds) = timed(|| run(Command::new(binary("clusterctl")?).arg("up"), &inventory))?;
     let record: Value = serde_json::from_slice(&record)?;
     let step = |name: &str| record["steps"][name].as_f64().unwrap_or(0.0);
-    let (init, join) = (step("Initialise the control plane"), step("Join the worker"));
+    let (init, join) = (step("Run kubeadm init"), step("Run kubeadm join"));
     let dns = step("Wait until CoreDNS is available");
     figures.add(format!("{name} init"), init);
     figures.add(format!("{name} join"), join);

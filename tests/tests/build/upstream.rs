@@ -4,43 +4,35 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nodectl::image::component::{CNI_PLUGINS, CONTAINERD};
+use nodectl::image::catalog::{self, E2E};
 use nodectl::image::digest;
 use nodectl::image::layer::{self, Entry, Layer};
 use nodectl::image::oci::Image;
-use nodectl::image::{CNI_PROGRAMS, CONTAINERD_PROGRAMS, arch};
+use nodectl::image::project::{Pin, Project, Release};
 use tempfile::TempDir;
 use tests::server::Server;
 
-/// A server with everything that a `release:` build fetches, made from an image that is there.
+/// A server with everything that a `release:` build fetches, made from an image that exists.
 pub(crate) struct Upstream {
     server: Server,
     dir: TempDir,
 }
 
 impl Upstream {
-    /// Serve the programs in `rootfs` as the release `version`, and small images of the names `references`.
+    /// Serve the programs in `rootfs` as the release `version` of Kubernetes, and small images of the names `references`.
     pub(crate) fn serve(rootfs: &Path, version: &str, references: &[String]) -> Self {
         let server = Server::at("127.0.0.1:0");
         let upstream = Upstream { server, dir: tempfile::tempdir().expect("a directory") };
-        for name in ["kubeadm", "kubelet", "kubectl"] {
-            let path = format!("/release/{version}/bin/linux/{}/{name}", arch());
-            upstream.publish(&path, &rootfs.join("usr/bin").join(name), ".sha256");
-        }
-        let number = CONTAINERD.trim_start_matches('v');
-        let containerd = upstream.archive("containerd", &rootfs.join("usr/local/bin"), &CONTAINERD_PROGRAMS);
-        let path = format!("/containerd/{CONTAINERD}/containerd-static-{number}-linux-{}.tar.gz", arch());
-        upstream.publish(&path, &containerd, ".sha256sum");
-        let plugins = upstream.archive("cni", &rootfs.join("opt/cni/bin"), &CNI_PROGRAMS.map(|(_, name)| name));
-        let path = format!("/cni/{CNI_PLUGINS}/cni-plugins-linux-{}-{CNI_PLUGINS}.tgz", arch());
-        upstream.publish(&path, &plugins, ".sha256");
         let tests = upstream.dir.path().join("tests");
         fs::create_dir(&tests).expect("made");
         for name in ["e2e.test", "ginkgo"] {
             fs::write(tests.join(name), format!("{name} of {version}")).expect("written");
         }
-        let tests = upstream.archive("kubernetes-test", &tests, &["e2e.test", "ginkgo"]);
-        upstream.publish(&format!("/release/{version}/kubernetes-test-linux-{}.tar.gz", arch()), &tests, ".sha256");
+        for project in catalog::of_nodes().chain([&E2E]) {
+            if let Some(release) = &project.release {
+                upstream.release(project, release, version, rootfs, &tests);
+            }
+        }
         for reference in references {
             upstream.push(reference);
         }
@@ -48,14 +40,30 @@ impl Upstream {
     }
 
     /// Environment that makes nodectl ask here, and nowhere else.
-    pub(crate) fn environment(&self) -> [(&'static str, String); 4] {
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         let address = format!("http://{}", self.server.address);
-        [
-            ("KUBEADM_SYSTEMD_RELEASE_URL", format!("{address}/release")),
-            ("KUBEADM_SYSTEMD_CONTAINERD_URL", format!("{address}/containerd")),
-            ("KUBEADM_SYSTEMD_CNI_PLUGINS_URL", format!("{address}/cni")),
-            ("KUBEADM_SYSTEMD_REGISTRY", address),
-        ]
+        let releases = catalog::of_nodes().filter_map(|project| project.release.as_ref());
+        let mut environment: Vec<_> =
+            releases.map(|release| (release.site.variable, format!("{address}/{}", release.site.option))).collect();
+        environment.push(("KUBEADM_SYSTEMD_REGISTRY", address));
+        environment
+    }
+
+    /// Publish what a row of the table says that upstream publishes, with the programs of a node, or of the tests.
+    fn release(&self, project: &Project, release: &Release, kubernetes: &str, rootfs: &Path, tests: &Path) {
+        let version = if let (_, Pin::At(version)) = project.modules[0] { version } else { kubernetes };
+        let file = project.filled(release.file, version);
+        let address = format!("/{}/{version}/{file}", release.site.option);
+        let place = |name| project.programs.iter().find(|row| row.name == name).and_then(|row| row.place);
+        if release.has_single_files() {
+            for (name, dir) in project.programs.iter().filter_map(|row| Some((row.name, row.place?))) {
+                self.publish(&address.replace("{program}", name), &rootfs.join(dir).join(name), release.digest);
+            }
+        } else {
+            let names = release.names(project);
+            let dir = place(names[0]).map_or(tests.to_owned(), |dir| rootfs.join(dir));
+            self.publish(&address, &self.archive(project.name, &dir, &names), release.digest);
+        }
     }
 
     /// Serve another content under each path that ends in `suffix`.

@@ -151,7 +151,7 @@ fn with_no_configuration_at_all_there_is_a_network() {
     let status = succeed(fixture.cnispawn(&["status", "cnispawn0"]).env("NETCONFPATH", fixture.path("bin")));
     assert!(status.contains("portmap"), "{status}");
     wait_for("the watcher", || fixture.ls().is_empty());
-    // A VPN comes up over it: nobody uses it, so it moves.
+    // A VPN takes its subnet: no container uses the network, so it moves.
     succeed(Command::new("ip").args(["route", "add", "10.202.0.0/22", "dev", "lo"]));
     let moved = succeed(fixture.run("web", script).env("NETCONFPATH", fixture.path("bin")));
     assert!(moved.contains("10.202.4.2/24"), "{moved}");
@@ -281,5 +281,5 @@ fn a_published_port_has_an_address_of_its_own() {
     neighbour.leave();
     fixture.assert_clean();
     let error = fail(&mut fixture.run_with("web", &["--network", "other-71", "--publish", "80:80"], &[], "true"), 1);
-    assert!(error.contains("which other-71 has not"), "{error}");
+    assert!(error.contains("which no plugin of other-71 declares"), "{error}");
 }

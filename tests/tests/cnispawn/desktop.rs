@@ -1,5 +1,5 @@
 //! A user's own machine: NetworkManager, and firewalls that drop what is forwarded. Containers reach each other and the
-//! outside all the same, and nobody outside reaches them but by published ports.
+//! outside all the same, and are reached from outside by published ports only.
 
 use std::fs;
 use std::process::Command;
@@ -24,7 +24,7 @@ impl Desktop {
     }
 
     fn with(n: u8, fixture: Fixture) -> Self {
-        nodectl::modules::load().expect("br_netfilter");
+        nodectl::host::modules::load().expect("br_netfilter");
         for (name, value) in [
             ("ipv4/conf/all/rp_filter", "1"),
             ("bridge/bridge-nf-call-iptables", "1"),
@@ -49,7 +49,7 @@ impl Desktop {
         [format!("10.201.{}.2/80", self.n), format!("fd00:201:{}::2/80", self.n)]
     }
 
-    /// Containers reach each other, and nobody outside reaches them.
+    /// Containers reach each other, and are not reached from outside.
     fn assert_apart(&self) {
         for address in self.web() {
             assert_eq!(succeed(&mut asks("peer", &address)), "hello\n", "from a container: {address}");

@@ -98,16 +98,16 @@ fn a_wrong_command_line_is_a_usage_error() {
         (&["run", "web", "--", "--network-veth"][..], "--network-veth does not go with a CNI network"),
         (&["run", "web", "--supervised", "--", "-U"], "--supervised does not go with --private-users"),
         (&["run", "web", "--network", "cs-46", "--network", "cs-46"], "network cs-46 is named twice"),
-        (&["run", "web", "--network", "cs-46:colour=red"], "\"colour=red\" is no setting of a network"),
-        (&["run", "web", "--publish", "80"], "\"80\" publishes no port"),
-        (&["run", "web", "--bandwidth", "fast"], "\"fast\" is no bandwidth"),
+        (&["run", "web", "--network", "cs-46:colour=red"], "\"colour=red\" is not a setting of a network"),
+        (&["run", "web", "--publish", "80"], "\"80\" is not a port to publish"),
+        (&["run", "web", "--bandwidth", "fast"], "\"fast\" is not a bandwidth"),
     ] {
         let error = fail(&mut fixture.cnispawn(args), 2);
         assert!(error.contains(why), "{error}");
     }
     let error = fail(&mut fixture.cnispawn(&["run", "web", "--publish", "80:80"]), 1);
     assert!(
-        error.contains("--publish needs a plugin that takes the capability \"portMappings\", which cs-46 has not"),
+        error.contains("--publish needs the capability \"portMappings\", which no plugin of cs-46 declares"),
         "{error}"
     );
     fixture.before.assert_unchanged();

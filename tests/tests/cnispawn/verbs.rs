@@ -1,4 +1,4 @@
-//! `add`, `check` and `del`: cnitool's verbs, for a network namespace that somebody else has made.
+//! `add`, `check` and `del`: cnitool's verbs, for a network namespace that the caller has made.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -154,9 +154,10 @@ fn status_shows_plugins_and_versions_and_why_a_network_is_not_ready() {
     let busy = r#"{"cniVersion": "1.1.0", "code": 50, "msg": "no uplink"}"#;
     let script = format!("[ $CNI_COMMAND = VERSION ] && {{ echo '{versions}'; exit; }}; echo '{busy}'; exit 1");
     fixture.write_plugin("busy", &script);
-    for (version, reason) in
-        [("1.1.0", "failed to STATUS: no uplink (code 50)"), ("0.4.0", "cniVersion \"0.4.0\" is none that it speaks")]
-    {
+    for (version, reason) in [
+        ("1.1.0", "failed to STATUS: no uplink (code 50)"),
+        ("0.4.0", "does not speak the network's cniVersion \"0.4.0\""),
+    ] {
         let conf = json!({"cniVersion": version, "name": "busy", "plugins": [{"type": "busy"}]});
         fs::write(fixture.path("net.d/busy.conflist"), conf.to_string()).expect("written");
         let output = fixture.cnispawn(&["status", "busy", "--json"]).output().expect("runs");

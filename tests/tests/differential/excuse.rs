@@ -53,7 +53,9 @@ impl Reason {
                     ours.printed = Value::Null;
                 }
             }
-            Reason::StatusUnspoken if verb == "status" && ours.stderr.contains("none that it speaks") => {
+            Reason::StatusUnspoken
+                if verb == "status" && ours.stderr.contains("it does not speak the network's cniVersion") =>
+            {
                 theirs.succeeded = false;
                 theirs.runs.clear();
             }

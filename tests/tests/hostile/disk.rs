@@ -52,7 +52,7 @@ fn records_of_nodes_and_machines_lead_nobody_outside() {
             put(&cluster.join("network.json"), &choose(hostile_network, network, self::network()).to_string());
             let path = ground.path("run/machines/node1.dev.json");
             put(&path, &choose(hostile_machine, machine, self::machine()).to_string());
-            // Another cluster, that nobody was told to touch.
+            // Another cluster, which no command names.
             let other = ground.state().join("clusters/other/nodes/node1/node.json");
             put(&other, &json!({"name": "node1", "cluster": "other"}).to_string());
             for words in [["ls", "--json", "--cluster", "dev"], ["stop", "node1", "--cluster", "dev"]] {

@@ -18,7 +18,7 @@ const GOOD: &str = "all:
     kubeadm_systemd_cluster: CLUSTER
     ansible_python_interpreter: /usr/bin/python3
   children:
-    control_plane:
+    kube_control_plane:
       hosts:
         NODE:
           ansible_host: \"ADDRESS\"
@@ -26,6 +26,12 @@ const GOOD: &str = "all:
           ansible_user: USER
           ansible_ssh_private_key_file: KEY
           ansible_ssh_common_args: -o StrictHostKeyChecking=yes
+    etcd:
+      children:
+        kube_control_plane: {}
+    k8s_cluster:
+      children:
+        kube_control_plane: {}
 ";
 
 /// The words of a good one.

@@ -5,7 +5,7 @@ use proptest::sample::select;
 use serde_json::{Value, json};
 
 /// Words for programs that make paths, options, templates, YAML or terminals' lines of them. `OUTSIDE` becomes the path
-/// of the directory that nobody may touch.
+/// of the directory that must not be touched.
 pub(crate) const NASTY: [&str; 44] = [
     "",
     ".",

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde_json::Value;
 
-use super::ResultError;
+use super::error::ResultError;
 
-/// What a field of a result holds.
+/// The type of a field.
 #[derive(Clone, Copy)]
 enum Kind {
     Text,
@@ -34,8 +34,8 @@ const ROUTE: &[(&str, Kind)] = &[
 ];
 const DNS: &[(&str, Kind)] = &[("nameservers", Texts), ("domain", Text), ("search", Texts), ("options", Texts)];
 
-/// Check the type of every field that the specification gives one. What is wrong here would be found by the next plugin
-/// that reads its prevResult, and then by every DEL.
+/// Check the type of every field to which the specification gives one. The next plugin would trip over a wrong one in
+/// its prevResult, and then every DEL.
 pub(super) fn check(result: &Value) -> Result<(), ResultError> {
     list(result, "", "interfaces", |interface, path| object(interface, path, INTERFACE, &["name"]))?;
     list(result, "", "ips", |ip, path| object(ip, path, IP, &["address"]))?;
@@ -49,7 +49,7 @@ pub(super) fn check(result: &Value) -> Result<(), ResultError> {
     present(result, "dns").map_or(Ok(()), |dns| object(dns, "dns", DNS, &[]))
 }
 
-/// A field; null is as good as none.
+/// A field that is there and not null.
 fn present<'v>(holder: &'v Value, key: &str) -> Option<&'v Value> {
     holder.get(key).filter(|value| !value.is_null())
 }
@@ -85,7 +85,7 @@ impl Kind {
         match self {
             Text => text.is_some(),
             Integer => value.is_i64() || value.is_u64(),
-            // Go's net.IP is nothing when its text is.
+            // Go's net.IP may be empty.
             Address => text.is_some_and(|text| text.is_empty() || text.parse::<IpAddr>().is_ok()),
             Network => text.is_some_and(|text| parse_network(text).is_some()),
             Texts => value.as_array().is_some_and(|values| values.iter().all(Value::is_string)),
