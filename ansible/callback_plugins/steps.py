@@ -28,7 +28,6 @@ QUIET = {
     "ansible.builtin.set_stats",
     "ansible.builtin.assert",
     "ansible.builtin.include_tasks",
-    "ansible.builtin.include_vars",
     "ansible.builtin.validate_argument_spec",
 }
 
@@ -39,7 +38,7 @@ def name(task):
 
 
 class CallbackModule(CallbackBase):
-    """Events: `start`; `begin` and `step` for each task and host; `note` for each message; `end` with the totals."""
+    """Events: `start`; `begin` and then `step` or `skip` for each task and host; `note` for each message; `end` with the totals."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "notification"
@@ -86,6 +85,9 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_unreachable(self, result):
         self.step(result, "unreachable")
+
+    def v2_runner_on_skipped(self, result):
+        self.emit("skip", host=result._host.name)
 
     def v2_playbook_on_stats(self, stats):
         changed = sum(stats.summarize(host)["changed"] for host in stats.processed)

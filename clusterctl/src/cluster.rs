@@ -88,12 +88,7 @@ impl ClusterFiles {
     pub(crate) fn remove(&self) -> Result<(), FileError> {
         files::remove_tree(&self.log_dir())?;
         for file in [self.inventory(), self.kubeconfig(), self.dir.join("bootstrap-token")] {
-            match std::fs::remove_file(&file) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(FileError::of("remove", &file)(error));
-                }
-                _ => {}
-            }
+            files::remove_if_exists(&file)?;
         }
         // Fails while nodectl keeps something in it, and then it should stay.
         let _ = std::fs::remove_dir(&self.dir);

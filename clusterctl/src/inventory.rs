@@ -34,24 +34,16 @@ struct Groups {
     kube_control_plane: Group,
     /// Where etcd runs: on the control plane.
     etcd: Parent,
-    #[serde(default, skip_serializing_if = "Group::is_empty")]
-    load_balancers: Group,
     /// The workers.
     #[serde(default)]
     kube_node: Group,
-    /// All nodes of the cluster, of which the host's own machines may not be all.
+    /// All nodes of the cluster.
     k8s_cluster: Parent,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Group {
     hosts: BTreeMap<Name, Host>,
-}
-
-impl Group {
-    fn is_empty(&self) -> bool {
-        self.hosts.is_empty()
-    }
 }
 
 /// A group of groups.
@@ -153,7 +145,6 @@ impl Inventory {
         let mut groups = Groups {
             kube_control_plane: Group::default(),
             etcd: Parent::of(&["kube_control_plane"]),
-            load_balancers: Group::default(),
             kube_node: Group::default(),
             k8s_cluster: Parent::of(&["kube_control_plane", "kube_node"]),
         };

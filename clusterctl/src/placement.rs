@@ -1,5 +1,7 @@
 //! Which nodes a component runs on.
 
+use std::collections::BTreeSet;
+
 use foundation::name::Name;
 use foundation::record::{Component, Kind};
 
@@ -24,5 +26,9 @@ pub(crate) fn nodes(component: Component, named: &[Name], inventory: &Inventory)
         let there = there.into_iter().map(ToString::to_string).collect();
         return Err(Elsewhere { component, node: node.clone(), there });
     }
-    Ok(if named.is_empty() { there.into_iter().cloned().collect() } else { named.to_vec() })
+    if named.is_empty() {
+        return Ok(there.into_iter().cloned().collect());
+    }
+    // Each once, however often it is named: two swaps on one node would get in each other's way.
+    Ok(named.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect())
 }

@@ -188,12 +188,12 @@ impl Config {
         Ok(config)
     }
 
-    /// Variables for the playbook: `kubeadm_config`, `kubeadm_patches`, `readiness_labels`. None where nothing is set.
+    /// Variables for the playbook: `kubeadm_settings`, `kubeadm_patches`, `readiness_labels`. None where nothing is set.
     pub(crate) fn variables(&self, nodes: &[&Name]) -> Result<Map<String, Value>, SettingsError> {
         let mut variables = Map::new();
         let documents = kubeadm::documents(self)?;
         if !documents.is_empty() {
-            variables.insert("kubeadm_config".to_owned(), Value::Object(documents));
+            variables.insert("kubeadm_settings".to_owned(), Value::Object(documents));
         }
         if let Some(dir) = &self.patches {
             variables.insert("kubeadm_patches".to_owned(), patches::read(dir)?);

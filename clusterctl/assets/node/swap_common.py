@@ -72,7 +72,8 @@ def roll_back(problem, back, told):
 
 def run(*words, patience=PATIENCE):
     """Run a command that must succeed, and return what it prints."""
-    how = {"capture_output": True, "encoding": "utf-8", "errors": "replace", "check": False}
+    # Not our own standard input, which is what we are asked by.
+    how = {"stdin": subprocess.DEVNULL, "capture_output": True, "encoding": "utf-8", "errors": "replace", "check": False}
     shown = " ".join(words[:6])
     try:
         done = subprocess.run(words, timeout=patience, **how)

@@ -39,6 +39,11 @@ pub(crate) enum Event {
         /// What went wrong, if anything did.
         message: Option<String>,
     },
+    /// The task that has begun on a host does not concern it.
+    Skip {
+        /// The host.
+        host: String,
+    },
     /// Something that the user should know.
     Note {
         /// What it is.
@@ -117,7 +122,7 @@ impl Summary {
     /// Take an event into account; what a person should read of it, if anything.
     pub(crate) fn add(&mut self, event: Event) -> Option<String> {
         match event {
-            Event::Start { .. } | Event::Begin { .. } => None,
+            Event::Start { .. } | Event::Begin { .. } | Event::Skip { .. } => None,
             Event::Note { message } => Some(format!("note: {message}")),
             Event::End { changed, facts, .. } => {
                 self.changed = changed;

@@ -62,7 +62,7 @@ impl Progress {
                 }
                 self.running.insert(host.clone(), Task { name: task.clone(), begun: now, told: now, last_line });
             }
-            Event::Step { host, .. } => {
+            Event::Step { host, .. } | Event::Skip { host } => {
                 self.running.remove(host);
             }
             _ => {}

@@ -8,7 +8,7 @@ use foundation::name::Name;
 use foundation::state::StateDirs;
 
 use crate::ansible::{Ansible, AnsibleArgs, AnsibleError, Play};
-use crate::cluster::{ClusterFiles, Unknown};
+use crate::cluster::{ClusterFiles, OpenError};
 
 /// How long a reset may take.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -16,9 +16,9 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// Why a cluster was not taken apart.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DownError {
-    /// It does not exist.
+    /// The cluster does not exist, or its inventory cannot be used.
     #[error(transparent)]
-    Unknown(#[from] Unknown),
+    Open(#[from] OpenError),
     /// The playbook failed.
     #[error("cannot reset the nodes; if they are gone, forget the cluster with --no-reset")]
     Ansible(#[from] AnsibleError),
@@ -41,7 +41,7 @@ pub(crate) fn run(
     let cluster = ClusterFiles::new(dirs, name);
     let _lock = cluster.lock(dirs)?;
     if !no_reset {
-        cluster.known()?;
+        cluster.open()?;
         Ansible::find(ansible, dirs)?.run(&Play::new("down"), DEADLINE, dirs, &cluster, interrupted)?;
     }
     Ok(cluster.remove()?)

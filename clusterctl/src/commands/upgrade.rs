@@ -13,7 +13,7 @@ use serde_json::{Map, json};
 
 use crate::ansible::{Ansible, AnsibleArgs, AnsibleError, Play};
 use crate::builder::{BuilderError, records};
-use crate::cluster::{ClusterFiles, Unknown};
+use crate::cluster::{ClusterFiles, OpenError};
 use crate::seconds::rounded;
 
 /// What `clusterctl upgrade` is asked.
@@ -37,9 +37,9 @@ pub(crate) struct UpgradeArgs {
 /// Why a cluster is not upgraded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpgradeError {
-    /// The cluster does not exist.
+    /// The cluster does not exist, or its inventory cannot be used.
     #[error(transparent)]
-    Unknown(#[from] Unknown),
+    Open(#[from] OpenError),
     /// There is nothing to upgrade to.
     #[error("there is nothing to upgrade to")]
     NotBuilt(#[from] BuilderError),
@@ -75,7 +75,7 @@ pub(crate) fn run(
     interrupted: &AtomicBool,
 ) -> Result<(), UpgradeError> {
     let cluster = ClusterFiles::new(dirs, &args.cluster);
-    cluster.known()?;
+    cluster.open()?;
     let ansible = Ansible::find(ansible, dirs)?;
     let begun = Instant::now();
     let mut supplies: Vec<SuppliesRecord> = match &args.to {

@@ -151,7 +151,7 @@ impl Agent {
     }
 
     fn run(&mut self, command: &str, file: Option<&Path>) -> Result<String, AgentError> {
-        // It answers once before it is asked.
+        // Its first line is a greeting, which says whether the node has zstd.
         self.has_zstd()?;
         let opened = file.map(|path| -> Result<(File, u64, &Path), FileError> {
             let file = File::open(path).map_err(FileError::of("open", path))?;

@@ -45,6 +45,13 @@ pub(crate) struct Failure {
     error: AgentError,
 }
 
+impl Failure {
+    /// Whether the node's connection ended before it answered, so that the outcome there is not known.
+    pub(crate) fn is_unknown(&self) -> bool {
+        matches!(self.error, AgentError::Command(_))
+    }
+}
+
 /// What became of a step on each node.
 pub(crate) type Outcomes<T> = BTreeMap<Name, Result<T, Failure>>;
 

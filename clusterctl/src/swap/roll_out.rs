@@ -75,6 +75,15 @@ fn replace_program(on: &mut Parallel<'_>, new: &New, arguments: &Value) -> Resul
     }
     let nodes = on.nodes();
     let outcomes = on.on(&nodes, "Run it on the node", |agent| swap_on(agent, "swap_program", arguments))?;
+    let is_unknown = |outcome: &Result<bool, Failure>| outcome.as_ref().is_err_and(Failure::is_unknown);
+    for (node, _) in outcomes.iter().filter(|(_, outcome)| is_unknown(outcome)) {
+        let name = new.component.name();
+        // It goes on by itself, and may well succeed.
+        eprintln!(
+            "swap: the connection to {node} was lost, so it is not known which {name} it will run; \
+             `clusterctl swap {name} --node {node} --revert` puts the original back"
+        );
+    }
     if !new.is_original() && outcomes.values().any(Result::is_err) {
         let is_changed = |outcome: &Result<bool, Failure>| matches!(outcome, Ok(true));
         let healthy: Vec<_> =

@@ -118,11 +118,12 @@ pub(crate) fn run(
         Err(cause) => return Err(start.undo(&mut state, cause)),
     };
     for planned in &plan.nodes {
-        let started = machines.get(&planned.node.name);
-        let machine = match started {
-            Some(machine) => Some(machine),
-            None => state.member(&planned.node.name).map(|member| member.machine()).transpose()?.flatten(),
+        // One that was left alone may have rebooted since its machine was read.
+        let left_alone = match machines.get(&planned.node.name) {
+            Some(_) => None,
+            None => planned.node.machine()?,
         };
+        let machine = machines.get(&planned.node.name).or(left_alone.as_ref());
         record::write(&mut output, &cluster.record(&planned.node, machine))?;
     }
     Ok(())

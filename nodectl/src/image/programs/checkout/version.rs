@@ -36,8 +36,12 @@ pub(super) fn vendored(list: &Path) -> Result<Version, CheckoutError> {
 
 /// The version that a program prints: `Kubernetes v1.37.2`; kubectl and kubeadm have a verb for it, and print more.
 pub(super) fn spoken(program: &Path) -> Result<Version, CheckoutError> {
-    let is_command = program.ends_with("kubeadm") || program.ends_with("kubectl");
-    let arguments: &[&str] = if is_command { &["version"] } else { &["--version"] };
+    let arguments: &[&str] = match program.file_name().and_then(|name| name.to_str()) {
+        Some("kubeadm") => &["version"],
+        // Else it asks an API server for its version, too.
+        Some("kubectl") => &["version", "--client"],
+        _ => &["--version"],
+    };
     let output = command::output(Command::new(program).args(arguments))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     Ok(text.split([' ', '"', '\n']).find(|word| word.starts_with("v1.")).unwrap_or(text.trim()).parse()?)
