@@ -40,7 +40,6 @@ pub enum Ended {
 pub fn kill_at(command: &mut Command, nth: usize) -> Ended {
     // SAFETY: one system call: async-signal-safe (signal-safety(7)).
     unsafe { command.pre_exec(|| Ok(ptrace::traceme()?)) };
-    #[expect(clippy::zombie_processes, reason = "waited for by waitpid(2) below")]
     let pid = Pid::from_raw(command.spawn().expect("it runs").id().cast_signed());
     Traced { pid, program: exe(pid), threads: BTreeSet::from([pid]), calls: 0 }.run(nth)
 }
