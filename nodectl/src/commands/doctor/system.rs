@@ -33,7 +33,10 @@ pub(super) fn root(_: &Patient<'_>) -> Finding {
     if user.is_root() {
         return Finding::ok("user 0");
     }
-    Finding::failed(format!("user {user} is not root: only root can make namespaces, mounts and cgroups"), "sudo nodectl ...")
+    Finding::failed(
+        format!("user {user} is not root: only root can make namespaces, mounts and cgroups"),
+        "sudo nodectl ...",
+    )
 }
 
 pub(super) fn capabilities(_: &Patient<'_>) -> Finding {
