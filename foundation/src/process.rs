@@ -35,7 +35,7 @@ impl Process {
     /// The process that has this id now.
     ///
     /// # Errors
-    /// There is none.
+    /// No process has this id.
     pub fn of(pid: i32) -> io::Result<Self> {
         let boot_id = procfs::sys::kernel::random::boot_id().map_err(io_error)?.trim().to_owned();
         Ok(Process { pid, start_time: stat(pid).map_err(io_error)?.starttime, boot_id })

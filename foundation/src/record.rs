@@ -179,7 +179,7 @@ impl Record for NodeRecord {
 /// Read all records up to the end of `input`; blank lines are skipped.
 ///
 /// # Errors
-/// There is none, or a line is not one: the first such line is named.
+/// There are no records, or a line is not a record: the error names the first such line.
 pub fn read_all<R: Record>(input: impl BufRead) -> Result<Vec<R>, RecordError> {
     let mut records = Vec::new();
     let mut input = input.take(untrusted::MOST);

@@ -15,7 +15,6 @@ use foundation::command::{self, CommandError};
 use foundation::files::{self, FileError};
 use foundation::process::Process;
 use foundation::state::StateDirs;
-use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::Pid;
@@ -78,13 +77,15 @@ impl Run {
         ansible.stdin(Stdio::null()).stderr(log.try_clone().map_err(FileError::of("write", &log_path))?).stdout(log);
         // A group of its own: Ctrl-C reaches us alone, and we end Ansible (`end`).
         ansible.process_group(0);
-        // Ansible fetches secrets, hence the umask. If SIGKILL ends us, we end nothing; then the kernel sends Ansible
-        // SIGTERM, when this thread ends, which waits for Ansible.
-        // SAFETY: umask and prctl are system calls that touch no memory of ours: async-signal-safe (signal-safety(7)).
+        // If SIGKILL ends us, we end nothing: then the kernel sends Ansible SIGTERM, when this thread ends, which waits for
+        // Ansible.
+        command::end_with_us(&mut ansible, Signal::SIGTERM);
+        // Ansible fetches secrets.
+        // SAFETY: umask is a system call that touches no memory of ours: async-signal-safe (signal-safety(7)).
         unsafe {
             ansible.pre_exec(|| {
                 umask(Mode::from_bits_truncate(0o077));
-                Ok(set_pdeathsig(Signal::SIGTERM)?)
+                Ok(())
             });
         }
         let progress = Progress::new(cluster.open().ok(), connections.dir.clone(), open(&log_path)?);

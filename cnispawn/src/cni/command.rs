@@ -7,7 +7,7 @@ use std::fmt;
 pub(crate) enum Command {
     /// Make an interface.
     Add,
-    /// Check that it is as it was made.
+    /// Check that the interface is as ADD made it.
     Check,
     /// Remove it.
     Del,

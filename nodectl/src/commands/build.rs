@@ -76,7 +76,7 @@ pub enum BuildError {
 /// Build what `args` asks for and print the image's record.
 ///
 /// # Errors
-/// A step failed: an image of that name is as it was before.
+/// A step failed. An earlier image of that name is unchanged.
 pub(crate) fn run(args: &BuildArgs, dirs: &StateDirs, output: impl Write) -> Result<(), BuildError> {
     let cx = Context::begin(dirs)?;
     let before = images::load(dirs, &args.image).ok().and_then(|record| match record.source.parse() {

@@ -2,7 +2,6 @@
 //! container does not need.
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -164,10 +163,7 @@ fn remove(path: &Path) -> Result<(), FileError> {
     if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
         return disk::remove_tree(path);
     }
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::of("remove", path)(error)),
-        _ => Ok(()),
-    }
+    disk::remove_if_exists(path)
 }
 
 /// `PRETTY_NAME` of os-release(5).
